@@ -1,0 +1,66 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Everything goes into .venv, .takeover and the user's cache.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Without bytecode every start of Python compiles torch and transformers anew: three times slower.
+unexport PYTHONDONTWRITEBYTECODE
+# This project's environment is .venv, whatever environment the caller is in.
+unexport VIRTUAL_ENV
+
+# uv from PATH, else a private one: it is not on a fresh machine, python3 -m venv is.
+UV_VERSION := 0.13.9
+UV := $(or $(shell command -v uv 2>/dev/null),.uv/bin/uv)
+SYNC := $(UV) sync --frozen --inexact --quiet
+TAKEOVER := .venv/bin/takeover
+PYTHON := .venv/bin/python
+
+ADAPTER := adapters/support-tone
+QUESTION := My parcel has not arrived and I am getting worried. What should I do?
+
+.PHONY: help setup setup-test demo test lint down bench docs clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.uv/bin/uv:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed, python3 is $$(python3 -V)"; exit 2; }
+	python3 -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# The base first (seconds): it brings the command that gets the engine, which may take minutes; torch comes meanwhile.
+setup: $(UV) ## install the packages and the Pulumi engine, side by side
+	@$(SYNC)
+	@$(TAKEOVER) engine install & engine=$$!; \
+	echo "Installing the packages for training and serving (about 6 GB with torch) ..."; \
+	$(SYNC) --group train --extra signing; \
+	wait $$engine || echo "No Pulumi engine could be had; 'make demo' goes on without one."
+
+setup-test: setup
+	@$(SYNC) --group train --group dev --extra signing
+
+demo: setup ## train, deploy by Pulumi, ask: the main job, from nothing
+	@QUESTION="$(QUESTION)" ADAPTER=$(ADAPTER) bash examples/demo.sh
+
+test: setup-test lint ## set up and run every check and test
+	$(PYTHON) -m pytest -n 2 --dist loadgroup
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+down: ## take the dev stack down; leaves no process
+	@bash examples/down.sh
+
+bench: setup-test ## measure against plain TRL, transformers, openai and an empty Pulumi program
+	@$(PYTHON) -m benchmarks
+
+docs: setup-test ## write what is generated from the code
+	@$(PYTHON) -m docs write
+
+clean: ## remove what make made here (not the caches in your home, not .takeover with its state)
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,23 @@
+"""For every test: no network but the loopback (pytest-socket, in pyproject.toml), no vendor's variables, a home apart."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_OURS_AND_VENDORS = ("TAKEOVER_", "PULUMI_", "HF_", "HUGGINGFACE_", "OPENAI_", "MODAL_", "AWS_", "VLLM_")
+_KEPT = {"TAKEOVER_CACHE", "TAKEOVER_UV"}
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Variables of ours and of vendors are gone, and TAKEOVER_HOME is a folder of the test's own."""
+    for variable in list(os.environ):
+        if variable.startswith(_OURS_AND_VENDORS) and variable not in _KEPT:
+            monkeypatch.delenv(variable)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("TAKEOVER_HOME", str(home))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return home
