@@ -1,0 +1,24 @@
+"""What a stack may say (`Pulumi.<stack>.yaml`), read once, strictly, with all mistakes at once."""
+
+from __future__ import annotations
+
+from takeover.settings._adapters import Trained, check_against_tier
+from takeover.settings._models import AdapterSource, Budget, Hosting, LocalOptions, Settings, Workload
+from takeover.settings._parse import parse_settings, raw_from_stack_file, settings_from_stack_file
+from takeover.settings._raw import NAMESPACE, WrongSetting
+
+__all__ = [
+    "NAMESPACE",
+    "AdapterSource",
+    "Budget",
+    "Hosting",
+    "LocalOptions",
+    "Settings",
+    "Trained",
+    "Workload",
+    "WrongSetting",
+    "check_against_tier",
+    "parse_settings",
+    "raw_from_stack_file",
+    "settings_from_stack_file",
+]

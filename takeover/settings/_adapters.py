@@ -1,0 +1,219 @@
+"""`takeover:adapter` or `takeover:adapters`: where the adapters are, and whether a tier can serve them together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from takeover.errors import Refused
+from takeover.settings._messages import no_mapping, one_of, validate
+from takeover.settings._models import AdapterKeys, AdapterSource, Settings, SourceKind
+from takeover.settings._raw import NAMESPACE, WrongSetting, join, shown
+from takeover.tiers import TIERS, Feature, No, Tier
+
+__all__ = ["Trained", "check_against_tier", "many_mistakes", "read_adapters"]
+
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
+_HUB = re.compile(r"^hf://[\w.-]+/[\w.-]+@([^@]+)$", re.ASCII)
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+_BUCKET = re.compile(r"^(s3|gs)://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]/\S+$")
+_USE = "`takeover adapter use DIR --stack STACK` writes source and digest."
+
+
+class Trained(Protocol):
+    """What the rules read of an adapter's manifest (`takeover.adapter.Manifest`)."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def base(self) -> str: ...
+    @property
+    def base_revision(self) -> str: ...
+    @property
+    def rank(self) -> int: ...
+
+
+def read_adapters(values: Mapping[str, Any], environment: str | None) -> tuple[list[AdapterSource], list[Refused]]:
+    """The adapters of `values` (all keys of the stack), and all that is wrong with them."""
+    if ("adapter" in values) == ("adapters" in values):
+        both = f"{NAMESPACE}:adapter and {NAMESPACE}:adapters"
+        happened = f"{both} are both set." if "adapter" in values else f"{both} are both missing."
+        fix = "Name one adapter under adapter, or several on one base under adapters."
+        return [], [WrongSetting(happened, fix=fix, where=join("adapter"))]
+    if "adapter" in values:
+        return _read_each("adapter", [((), values["adapter"])], environment)
+    several = values["adapters"]
+    if not isinstance(several, list) or not several:
+        where = join("adapters")
+        happened = f"{where} is {shown(several)}, but must be a list of at least one adapter."
+        return [], [WrongSetting(happened, fix="Each item has a source and a digest.", where=where)]
+    return _read_each("adapters", [((index,), value) for index, value in enumerate(several)], environment)
+
+
+def _read_each(
+    key: str, items: Sequence[tuple[tuple[int, ...], Any]], environment: str | None
+) -> tuple[list[AdapterSource], list[Refused]]:
+    sources: list[AdapterSource] = []
+    mistakes: list[Refused] = []
+    for path, value in items:
+        keys, wrong = (
+            validate(AdapterKeys, key, value, *path)
+            if isinstance(value, dict)
+            else (None, [no_mapping(join(key, *path), value, AdapterKeys)])
+        )
+        mistakes += wrong
+        if keys is None:
+            continue
+        kind, wrong = _kind_of(join(key, *path, "source"), keys.source)
+        mistakes += wrong
+        mistakes += _digest_mistakes(join(key, *path, "digest"), keys, kind, environment)
+        mistakes += _twice(join(key, *path, "source"), keys.source, sources)
+        sources.append(AdapterSource(key=join(key, *path), source=keys.source, kind=kind, digest=keys.digest))
+    return sources, mistakes
+
+
+def _kind_of(where: str, source: str) -> tuple[SourceKind, list[Refused]]:
+    """What sort of place a source is. Addresses are checked in form; only folders can be opened so far."""
+    scheme = _SCHEME.match(source)
+    if scheme is None:
+        empty = WrongSetting(f'{where} is "", but must name a folder.', fix=_USE, where=where)
+        return "folder", [] if source.strip() else [empty]
+    kinds: Mapping[str, SourceKind] = {"hf": "hf", "s3": "s3", "gs": "gs"}
+    kind = kinds.get(scheme[1])
+    if kind is None:
+        happened = f"{where} is {shown(source)}, but {scheme[1]}:// is no place for adapters."
+        fix = "Name a folder by its path, or use hf://, s3:// or gs://."
+        return "folder", [WrongSetting(happened, fix=fix, where=where)]
+    wrong = _hub_mistakes(where, source) if kind == "hf" else _bucket_mistakes(where, source, kind)
+    return kind, wrong or [_not_built(where, source, kind)]
+
+
+def _not_built(where: str, source: str, kind: SourceKind) -> Refused:
+    return WrongSetting(
+        f"{where} is {shown(source)}, but sources on {kind}:// are not built yet.",
+        fix="Copy the adapter into a folder and name that folder.",
+        where=where,
+    )
+
+
+def _hub_mistakes(where: str, source: str) -> list[Refused]:
+    match = _HUB.match(source)
+    if match is None:
+        happened = f"{where} is {shown(source)}, but must be hf://OWNER/NAME@COMMIT."
+        return [WrongSetting(happened, fix="Name the repository and the commit.", where=where)]
+    if not _COMMIT.match(match[1]):
+        happened = f"{where} is {shown(source)}, but {match[1]} is no commit."
+        why = "A branch or a tag moves; what is deployed must not."
+        fix = "Write the 40 hexadecimal digits of the commit after the @."
+        return [WrongSetting(happened, why=why, fix=fix, where=where)]
+    return []
+
+
+def _bucket_mistakes(where: str, source: str, kind: SourceKind) -> list[Refused]:
+    if _BUCKET.match(source):
+        return []
+    happened = f"{where} is {shown(source)}, but must be {kind}://BUCKET/FOLDER."
+    return [WrongSetting(happened, fix="Name the bucket and the folder in it.", where=where)]
+
+
+def _digest_mistakes(where: str, keys: AdapterKeys, kind: SourceKind, environment: str | None) -> Iterator[Refused]:
+    """Only in development, and only a folder, may go without a digest; an unknown environment is reported elsewhere."""
+    if keys.digest is not None or environment is None:
+        return
+    if environment != "development":
+        happened = f"{where} is missing: {environment} deploys an adapter only by its digest."
+        yield WrongSetting(happened, fix=_USE, where=where)
+    elif kind != "folder":
+        happened = f"{where} is missing: only a folder may go without, and {keys.source} is none."
+        yield WrongSetting(happened, fix="Add the digest that stands in the adapter's manifest.json.", where=where)
+
+
+def _twice(where: str, source: str, before: Sequence[AdapterSource]) -> Iterator[Refused]:
+    for other in before:
+        if other.source.rstrip("/") == source.rstrip("/"):
+            happened = f"{where} is {shown(source)}, which {other.key}.source names already."
+            yield WrongSetting(happened, fix="Remove one of the two.", where=where)
+
+
+def many_mistakes(sources: Sequence[AdapterSource], record: Tier) -> Iterator[Refused]:
+    """Several adapters where the tier serves one."""
+    many = record.supports[Feature.MANY_ADAPTERS]
+    if len(sources) > 1 and isinstance(many, No):
+        where = join("adapters")
+        happened = f"{where} has {len(sources)} items, but {record.name} serves one adapter: {many.reason}."
+        yield WrongSetting(happened, fix=f"Keep one, or use {many.instead}.", where=where)
+
+
+def check_against_tier(
+    settings: Settings, manifests: Sequence[Trained], *, tiers: Mapping[str, Tier] = TIERS
+) -> list[Refused]:
+    """What is wrong with these adapters on the stack's tier; empty when all is well.
+
+    `manifests` are those of `settings.adapter_sources`, in that order. Pure: the caller opens the adapters, and raises.
+    """
+    record = tiers[settings.hosting.provider]
+    pairs = list(zip(settings.adapter_sources, manifests, strict=True))
+    mistakes: list[Refused] = []
+    for index, (source, manifest) in enumerate(pairs):
+        where = f"{source.key}.source"
+        mistakes += _rank_mistakes(where, source.source, manifest, record, tiers)
+        mistakes += _base_mistakes(where, source, manifest, pairs[0])
+        mistakes += _name_mistakes(where, source, manifest, pairs[:index])
+    return mistakes
+
+
+def _rank_mistakes(
+    where: str, source: str, manifest: Trained, record: Tier, tiers: Mapping[str, Tier]
+) -> Iterator[Refused]:
+    if manifest.rank <= record.largest_rank:
+        return
+    larger = [f"{each.name}, which serves up to {each.largest_rank}" for each in _tiers_for(manifest.rank, tiers)]
+    ways = [f"train with a rank of at most {record.largest_rank}", *(f"use {text}" for text in larger)]
+    yield WrongSetting(
+        f"{where} is {source}, whose rank is {manifest.rank}, but {record.name} serves at most {record.largest_rank}.",
+        fix=f"{one_of(ways)}.".capitalize() if len(ways) == 1 else "Either " + one_of(ways) + ".",
+        where=where,
+    )
+
+
+def _tiers_for(rank: int, tiers: Mapping[str, Tier]) -> list[Tier]:
+    return [each for each in tiers.values() if each.largest_rank >= rank]
+
+
+def _base_mistakes(
+    where: str, source: AdapterSource, manifest: Trained, first: tuple[AdapterSource, Trained]
+) -> Iterator[Refused]:
+    theirs, ours = _base_of(first[1]), _base_of(manifest)
+    if theirs == ours:
+        return
+    yield WrongSetting(
+        f"{where} is {source.source}, trained on {ours}, but {first[0].key}.source is {first[0].source}, "
+        f"trained on {theirs}.",
+        why="The adapters of one endpoint share one base.",
+        fix="Give each base a stack of its own, or train again on the same base.",
+        where=where,
+    )
+
+
+def _base_of(manifest: Trained) -> str:
+    pinned = manifest.base.endswith(manifest.base_revision)
+    return manifest.base if pinned else f"{manifest.base} ({manifest.base_revision[:19]})"
+
+
+def _name_mistakes(
+    where: str, source: AdapterSource, manifest: Trained, before: Sequence[tuple[AdapterSource, Trained]]
+) -> Iterator[Refused]:
+    for other, theirs in before:
+        if theirs.name != manifest.name:
+            continue
+        same = "the very same adapter" if theirs.digest == manifest.digest else "another version"
+        yield WrongSetting(
+            f"{where} is {source.source}, named {manifest.name}, but {other.key}.source ({other.source}) has that name "
+            f"too: it is {same}.",
+            why="A caller chooses an adapter by its name.",
+            fix="Keep one of the two, or train one under another name.",
+            where=where,
+        )

@@ -1,0 +1,116 @@
+"""A stack's settings from Pulumi's config, or from the stack's file: all mistakes at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from takeover.errors import Refusals, Refused
+from takeover.settings._adapters import many_mistakes, read_adapters
+from takeover.settings._hosting import environment_of, read_hosting
+from takeover.settings._messages import suggest, validate
+from takeover.settings._models import Budget, Hosting, LocalOptions, Settings, Workload
+from takeover.settings._raw import NAMESPACE, WrongSetting, join, parse_value
+from takeover.tiers import TIERS, Tier
+
+__all__ = ["parse_settings", "raw_from_stack_file", "settings_from_stack_file"]
+
+# A tier's own options stand under its own key, `takeover:<provider>`.
+_OPTIONS = {"local": LocalOptions}
+_KEYS = ("hosting", "adapter", "adapters", "workload", "budget", *_OPTIONS)
+
+
+def parse_settings(raw: Mapping[str, str], *, stack: str, tiers: Mapping[str, Tier] = TIERS) -> Settings:
+    """The settings of `stack`. Pure.
+
+    `raw` maps each key without its namespace (`hosting`) to the text that Pulumi's config holds: JSON for mappings and
+    lists, the bare text for scalars. Raises Refusals with every mistake, each naming the YAML key and the value.
+    """
+    mistakes: list[Refused] = list(_unknown_keys(raw))
+    values = _values(raw, mistakes)
+    hosting = _hosting(values, tiers, mistakes)
+    adapters, wrong = read_adapters(values, environment_of(values.get("hosting")))
+    mistakes += wrong
+    if hosting is not None and hosting.provider in tiers:
+        mistakes += many_mistakes(adapters, tiers[hosting.provider])
+    workload, wrong = validate(Workload, "workload", values["workload"]) if "workload" in values else (None, [])
+    mistakes += wrong
+    budget, wrong = validate(Budget, "budget", values["budget"]) if "budget" in values else (None, [])
+    mistakes += wrong
+    local = _local(values, hosting, mistakes)
+    Refusals.raise_if_any(f"the settings of the stack {stack}", mistakes)
+    assert hosting is not None, "without hosting there is a mistake"
+    sources = tuple(adapters)
+    return Settings(
+        stack=stack, hosting=hosting, adapter_sources=sources, workload=workload, budget=budget, local=local
+    )
+
+
+def _unknown_keys(raw: Mapping[str, str]) -> Iterator[Refused]:
+    for key in raw:
+        if key not in _KEYS:
+            fix = f"{suggest(key, _KEYS)} The keys are {', '.join(f'{NAMESPACE}:{each}' for each in _KEYS)}.".strip()
+            yield WrongSetting(f"{join(key)} is not a setting.", fix=fix, where=join(key))
+
+
+def _values(raw: Mapping[str, str], mistakes: list[Refused]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key in _KEYS:
+        if key in raw:
+            values[key], wrong = parse_value(key, raw[key])
+            mistakes += wrong
+    return values
+
+
+def _hosting(values: Mapping[str, Any], tiers: Mapping[str, Tier], mistakes: list[Refused]) -> Hosting | None:
+    if "hosting" in values:
+        hosting, wrong = read_hosting(values["hosting"], tiers)
+        mistakes += wrong
+        return hosting
+    fix = "Add it, for example {environment: development, provider: local}."
+    mistakes.append(WrongSetting(f"{join('hosting')} is missing.", fix=fix, where=join("hosting")))
+    return None
+
+
+def _local(values: Mapping[str, Any], hosting: Hosting | None, mistakes: list[Refused]) -> LocalOptions | None:
+    """The local tier's options; there are none where another provider is chosen."""
+    options, wrong = validate(LocalOptions, "local", values.get("local", {}))
+    mistakes += wrong
+    if hosting is None or hosting.provider == "local":
+        return options
+    if "local" in values:
+        happened = f"{join('local')} is set, but {join('hosting', 'provider')} is {hosting.provider}."
+        mistakes.append(WrongSetting(happened, fix="Remove it.", where=join("local")))
+    return None
+
+
+def raw_from_stack_file(path: Path) -> dict[str, str]:
+    """The project's config of one `Pulumi.<stack>.yaml`, in the form that Pulumi hands it to a program."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Refused(
+            f"there is no file {path.name}", fix="Name a stack that has one, or copy Pulumi.dev.yaml.", where=str(path)
+        ) from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise Refused(f"{path.name} is no readable YAML", why=str(error), where=str(path)) from None
+    config = document.get("config") if isinstance(document, dict) else None
+    if config is not None and not isinstance(config, dict):
+        raise Refused(f"config in {path.name} is no mapping", fix="Write the settings under config:.", where=str(path))
+    prefix = f"{NAMESPACE}:"
+    return {
+        str(key)[len(prefix) :]: value if isinstance(value, str) else json.dumps(value, default=str)
+        for key, value in (config or {}).items()
+        if str(key).startswith(prefix)
+    }
+
+
+def settings_from_stack_file(path: Path) -> Settings:
+    """The settings that one `Pulumi.<stack>.yaml` holds; Refused where it cannot be read, else as `parse_settings`."""
+    stack = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+    return parse_settings(raw_from_stack_file(path), stack=stack)
