@@ -59,7 +59,7 @@ bench: setup-test ## measure against plain TRL, transformers, openai and an empt
 	@$(PYTHON) -m benchmarks
 
 docs: setup-test ## write what is generated from the code
-	@$(PYTHON) -m docs write
+	@$(PYTHON) docs/generate.py write
 
 clean: ## remove what make made here (not the caches in your home, not .takeover with its state)
 	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache build
