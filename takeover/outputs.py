@@ -7,7 +7,10 @@ added, so a reader ignores what it does not know; a change of meaning takes a ne
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, WithJsonSchema
@@ -30,12 +33,15 @@ __all__ = [
     "ServedAdapter",
     "build_outputs",
     "example",
+    "outputs_from_file",
     "parse_outputs",
+    "save_outputs",
     "schema",
     "schema_text",
 ]
 
 HIDDEN = "[secret]"
+_WRITE = "Write them with `takeover outputs --json --show-secrets`."
 # Without pydantic's own `writeOnly`: whoever may read the outputs may read the key.
 ApiKey = Annotated[SecretStr, WithJsonSchema({"type": "string", "format": "password"})]
 Protocol = Literal["openai", "sagemaker", "vertex", "replicate"]
@@ -163,7 +169,7 @@ def parse_outputs(value: Any, *, where: str) -> EndpointOutputs:
     """
     inner = value.get("endpoint", value) if isinstance(value, Mapping) else value
     if not isinstance(inner, Mapping):
-        raise Refused("there is no endpoint object", fix="Write it with `takeover outputs --json`.", where=where)
+        raise Refused("there is no endpoint object", fix=_WRITE, where=where)
     version = inner.get("schemaVersion")
     if version != 1:
         why = f"Its schemaVersion is {version!r}; this version of takeover reads 1."
@@ -179,6 +185,32 @@ def parse_outputs(value: Any, *, where: str) -> EndpointOutputs:
         details = error.errors(include_url=False, include_input=False)
         wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in details]
         raise Refused("the outputs cannot be read", why="; ".join(wrong), where=where) from None
+
+
+def outputs_from_file(path: Path) -> EndpointOutputs:
+    """The outputs of a file, as `save_outputs` or `takeover outputs --json --show-secrets` writes it; Refused else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Refused("the outputs cannot be read", why=f"{error.strerror}.", where=str(path)) from None
+    except ValueError:
+        # The text may hold a key: it is never quoted.
+        raise Refused("the outputs are no JSON", fix=_WRITE, where=str(path)) from None
+    return parse_outputs(value, where=str(path))
+
+
+def save_outputs(path: Path, outputs: EndpointOutputs) -> None:
+    """Write the outputs with their keys, for the owner alone (mode 600); a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(outputs.to_json(show_secrets=True), file, indent=2)
+            file.write("\n")
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def example() -> EndpointOutputs:
