@@ -67,7 +67,7 @@ def open_adapter(path: Path | str, *, digest: str | None = None) -> Adapter:
     in README.md or in report/ (a signature covers these), and a forger who rewrites files and manifest together
     (pin the digest, or check the signature). The files are not locked: verify again after they may have changed.
     """
-    folder = Path(path).absolute()
+    folder = Path(path)
     if not folder.is_dir():
         raise Refused(
             "there is no such folder",
@@ -89,7 +89,7 @@ def open_adapter(path: Path | str, *, digest: str | None = None) -> Adapter:
         mistakes += _other_digest(manifest, digest, f"{folder}/{MANIFEST}")
     Refusals.raise_if_any(f"the adapter {path} was refused", mistakes)
     assert manifest is not None
-    return Adapter(folder, manifest)
+    return Adapter(folder.absolute(), manifest)
 
 
 def _keep(mistakes: list[Refused], read: Callable[[], T]) -> T | None:

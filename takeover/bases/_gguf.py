@@ -1,0 +1,35 @@
+"""Convert one GGUF file to what `save_pretrained` writes: `python -m takeover.bases._gguf FILE OUT`.
+
+A process of its own, so that whoever asks for a base loads no torch, keeps its memory, and sees no library's bars.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+__all__ = ["convert"]
+
+
+def convert(gguf: Path, into: Path) -> None:
+    """Write the model (fp32 safetensors) and the tokenizer, with its chat template, into an existing folder."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source: dict[str, Any] = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    AutoTokenizer.from_pretrained(**source).save_pretrained(into)
+    loaded = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+    # A model that was loaded from GGUF refuses to be saved; a fresh one of the same config does not.
+    facts = loaded.config.to_dict()
+    facts.pop("quantization_config", None)
+    fresh = AutoModelForCausalLM.from_config(type(loaded.config).from_dict(facts), dtype=torch.float32)
+    fresh.load_state_dict(loaded.state_dict())
+    fresh.generation_config = loaded.generation_config
+    fresh.save_pretrained(into)
+    for path in into.iterdir():
+        path.chmod(0o644)
+
+
+if __name__ == "__main__":
+    convert(Path(sys.argv[1]), Path(sys.argv[2]))
