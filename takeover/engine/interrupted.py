@@ -1,0 +1,29 @@
+"""What a killed `up` had begun to create and no state knows: found and removed through its provider."""
+
+from __future__ import annotations
+
+import asyncio
+
+from takeover.engine.state import Pending
+from takeover.providers import provider_for
+
+__all__ = ["remove"]
+
+_ENDPOINT = "takeover:index:Endpoint"
+
+
+def remove(pending: Pending) -> bool:
+    """Remove the endpoint if it exists; True when there was one. Other types are left to the tools of their vendor."""
+    spec = pending.inputs.get("spec")
+    if pending.type != _ENDPOINT or not isinstance(spec, dict):
+        return False
+    return asyncio.run(_remove(str(pending.inputs["provider"]), str(spec["name"])))
+
+
+async def _remove(provider_name: str, name: str) -> bool:
+    provider = provider_for(provider_name)
+    endpoint = await provider.find(name)
+    if endpoint is None:
+        return False
+    await provider.destroy(endpoint)
+    return True

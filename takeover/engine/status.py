@@ -1,0 +1,89 @@
+"""What a stack's state says, and whether its endpoint answers now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from takeover.engine.project import open_project
+from takeover.engine.state import NotUp, pending_creates, read_state, stack_outputs
+
+__all__ = ["Status", "look"]
+
+_PATIENCE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """A stack as its state has it; `health` says in words what its endpoint answers."""
+
+    stack: str
+    up: bool
+    answers: bool
+    health: str
+    resources: int = 0
+    written: str = ""
+    unfinished: tuple[str, ...] = ()
+    url: str = ""
+    model: str = ""
+    digest: str = ""
+
+    def __str__(self) -> str:
+        if not self.up:
+            return f"{self.stack}: not up. To put it up: takeover up --stack {self.stack}"
+        lines = [
+            f"{self.stack}: up, {self.resources} resources, state of {self.written}",
+            *(f"  unfinished: {name} (takeover up --stack {self.stack} goes on)" for name in self.unfinished),
+            f"  url     {self.url}",
+            f"  model   {self.model}",
+            f"  digest  {self.digest}",
+            f"  health  {self.health}",
+        ]
+        return "\n".join(lines)
+
+
+def look(stack: str) -> Status:
+    """Read the state and ask the endpoint once; a stack that is not up is an answer, not an error."""
+    project = open_project()
+    try:
+        endpoint = stack_outputs(stack)["endpoint"]
+        state = read_state(project, stack)
+    except (NotUp, KeyError):
+        return Status(stack, up=False, answers=False, health="")
+    answers, health = ask_health(str(endpoint["url"]))
+    return build_status(stack, endpoint, state, answers=answers, health=health)
+
+
+def build_status(
+    stack: str, endpoint: Mapping[str, Any], state: Mapping[str, Any], *, answers: bool, health: str
+) -> Status:
+    """The status from what was read; pure."""
+    return Status(
+        stack,
+        up=True,
+        answers=answers,
+        health=health if answers else f"{health}; takeover refresh --stack {stack}, then takeover up --stack {stack}",
+        resources=len(state.get("resources") or ()),
+        written=str((state.get("manifest") or {}).get("time", ""))[:19].replace("T", " "),
+        unfinished=tuple(pending.name for pending in pending_creates(state)),
+        url=str(endpoint["url"]),
+        model=str(endpoint.get("model", "")),
+        digest=str(endpoint.get("digest", "")),
+    )
+
+
+def ask_health(url: str) -> tuple[bool, str]:
+    """Whether the server answers on /health, in words."""
+    import httpx
+
+    began = time.monotonic()
+    try:
+        code = httpx.get(f"{url.removesuffix('/').removesuffix('/v1')}/health", timeout=_PATIENCE_S).status_code
+    except httpx.HTTPError as error:
+        return False, f"does not answer ({type(error).__name__})"
+    spent_ms = (time.monotonic() - began) * 1000
+    if code == 200:
+        return True, f"answers, in {spent_ms:.0f} ms"
+    return False, "still loading" if code == 503 else f"answers with HTTP {code}"
