@@ -4,7 +4,7 @@ The digest is the SHA-256 of the very text that `sha256sum` prints for the paylo
 locale. Anybody recomputes it, in the artifact's folder:
 
     find . -type f ! -path ./manifest.json ! -path ./README.md ! -path './report/*' |
-        sed 's|^./||' | LC_ALL=C sort | xargs sha256sum | sha256sum
+        sed 's|^./||' | LC_ALL=C sort | tr '\\n' '\\0' | xargs -0 sha256sum -- | sha256sum
 
 which for a published adapter is `sha256sum adapter_config.json adapter_model.safetensors | sha256sum`.
 `README.md` and `report/` are outside of the digest, so words and plots may be mended after publishing; a signature

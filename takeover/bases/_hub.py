@@ -17,6 +17,8 @@ __all__ = ["BASE_FILES", "has_weights", "materialise_hub"]
 
 # Never a pickle and never code: what is served for others is only ever data.
 BASE_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
+# Subfolders hold other formats; Mistral's models hold their weights a second time under this name.
+_LEFT_OUT = ["*/*", "consolidated*.safetensors"]
 
 
 def materialise_hub(ref: BaseRef, say: Say) -> tuple[Path, str]:
@@ -93,9 +95,14 @@ def _download(ref: BaseRef, commit: str) -> Path:
     endpoint = os.environ.get("HF_ENDPOINT")
     try:
         with full_disk_refused(Path(constants.HF_HUB_CACHE)):
-            return Path(
-                snapshot_download(ref.name, revision=commit, allow_patterns=list(BASE_FILES), endpoint=endpoint)
+            folder = snapshot_download(
+                ref.name,
+                revision=commit,
+                allow_patterns=list(BASE_FILES),
+                ignore_patterns=_LEFT_OUT,
+                endpoint=endpoint,
             )
+            return Path(folder)
     except TakeoverError:
         raise
     except Exception as error:  # the Hub's client raises a dozen kinds, httpx's among them
