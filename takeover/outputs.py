@@ -192,7 +192,7 @@ def outputs_from_file(path: Path) -> EndpointOutputs:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise Refused("the outputs cannot be read", why=f"{error.strerror}.", where=str(path)) from None
+        raise Refused("the outputs cannot be read", why=f"{error.strerror}.", fix=_WRITE, where=str(path)) from None
     except ValueError:
         # The text may hold a key: it is never quoted.
         raise Refused("the outputs are no JSON", fix=_WRITE, where=str(path)) from None

@@ -21,6 +21,7 @@ from takeover.errors import Refused
 __all__ = ["edit_adapter", "use_adapter"]
 
 _ADAPTER = "takeover:adapter"
+_LINE_END = re.compile(r"\r?\n|\Z")
 _PLAIN = re.compile(r"^[A-Za-z0-9_./@:+-]+$")
 
 
@@ -53,6 +54,8 @@ def edit_adapter(text: str, *, source: str, digest: str, where: str) -> str:
     except YAMLError as error:
         raise Refused(f"{where} is no readable YAML", why=str(error), where=where) from None
     config = _value(root, "config")
+    if not isinstance(before, dict) or not isinstance(before.get("config") or {}, dict):
+        raise _by_hand(where, wanted, "It holds no mapping `config`.")
     if _value(config, f"{_ADAPTER}s") is not None:
         raise _by_hand(where, wanted, "It names several adapters, and which one to replace is yours to say.")
     edited = _edited(text, config, wanted, newline)
@@ -117,7 +120,8 @@ def _last(node: Node) -> Node:
 
 
 def _line_end(text: str, index: int) -> int:
-    match = re.compile(r"\r?\n|\Z").search(text, index)
+    """The end of the line of what stands before `index`; a literal block's own end is the start of the next line."""
+    match = _LINE_END.search(text, len(text[:index].rstrip()))
     return match.start() if match else len(text)
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
 
 from takeover.client._connection import Connection
 from takeover.client._reply import Messages, Question, Reply, UnknownAdapter, build_question, parse_reply
-from takeover.client._sources import Source, env_source, file_source, stack_source
 from takeover.client._stream import astarted, started
+from takeover.client.sources import Source, env_source, file_source, stack_source
 from takeover.errors import TakeoverError
 from takeover.outputs import EndpointOutputs
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from takeover.errors import Refused
-from takeover.settings._messages import no_mapping, one_of, validate
+from takeover.settings._messages import USE_ADAPTER, no_mapping, one_of, validate
 from takeover.settings._models import AdapterKeys, AdapterSource, Settings, SourceKind
 from takeover.settings._raw import NAMESPACE, WrongSetting, join, shown
 from takeover.tiers import TIERS, Feature, No, Tier
@@ -18,7 +18,6 @@ _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _HUB = re.compile(r"^hf://[\w.-]+/[\w.-]+@([^@]+)$", re.ASCII)
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _BUCKET = re.compile(r"^(s3|gs)://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]/\S+$")
-_USE = "`takeover adapter use DIR --stack STACK` writes source and digest."
 
 
 class Trained(Protocol):
@@ -79,7 +78,7 @@ def _kind_of(where: str, source: str) -> tuple[SourceKind, list[Refused]]:
     """What sort of place a source is. Addresses are checked in form; only folders can be opened so far."""
     scheme = _SCHEME.match(source)
     if scheme is None:
-        empty = WrongSetting(f'{where} is "", but must name a folder.', fix=_USE, where=where)
+        empty = WrongSetting(f'{where} is "", but must name a folder.', fix=USE_ADAPTER, where=where)
         return "folder", [] if source.strip() else [empty]
     kinds: Mapping[str, SourceKind] = {"hf": "hf", "s3": "s3", "gs": "gs"}
     kind = kinds.get(scheme[1])
@@ -125,7 +124,7 @@ def _digest_mistakes(where: str, keys: AdapterKeys, kind: SourceKind, environmen
         return
     if environment != "development":
         happened = f"{where} is missing: {environment} deploys an adapter only by its digest."
-        yield WrongSetting(happened, fix=_USE, where=where)
+        yield WrongSetting(happened, fix=USE_ADAPTER, where=where)
     elif kind != "folder":
         happened = f"{where} is missing: only a folder may go without, and {keys.source} is none."
         yield WrongSetting(happened, fix="Add the digest that stands in the adapter's manifest.json.", where=where)

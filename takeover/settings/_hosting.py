@@ -134,12 +134,18 @@ def _provider_mistakes(value: Mapping[str, Any], tiers: Mapping[str, Tier]) -> I
 
 
 def _other_providers(environment: str, record: Tier, tiers: Mapping[str, Tier]) -> str:
-    names = [each.name for each in tiers.values() if environment in each.environments and each is not record]
+    names = [each.name for each in tiers.values() if _suits(each, environment) and each is not record]
     if names:
         return f"Choose {one_of(names)}."
     return f"No other provider for {environment} is built yet; set {join('hosting', 'environment')}: " + (
         f"{one_of(record.environments)}." if environment not in record.environments else "development."
     )
+
+
+def _suits(record: Tier, environment: str) -> bool:
+    """Whether a tier would pass the environment's rules, whatever the other settings."""
+    warm = record.answers(Feature.WARM) and record.answers(Feature.UNLIMITED_RATE)
+    return environment in record.environments and (warm or environment != "production")
 
 
 def _order_mistakes(hosting: Hosting) -> Iterator[Refused]:
@@ -160,7 +166,7 @@ def _capability_mistakes(hosting: Hosting, record: Tier, tiers: Mapping[str, Tie
     if hosting.environment == "staging" and hosting.max_cold_start_ms is not None:
         yield from _staging_mistakes(hosting, record, tiers, hosting.max_cold_start_ms)
     replicas = record.supports[Feature.REPLICAS]
-    if hosting.max_replicas > 1 and isinstance(replicas, No):
+    if hosting.environment != "development" and hosting.max_replicas > 1 and isinstance(replicas, No):
         where = join("hosting", "maxReplicas")
         yield WrongSetting(
             f"{where} is {hosting.max_replicas}, but {record.name} has one replica: {replicas.reason}.",
@@ -196,7 +202,7 @@ def _production_mistakes(hosting: Hosting, record: Tier, tiers: Mapping[str, Tie
 
 def _staging_mistakes(hosting: Hosting, record: Tier, tiers: Mapping[str, Tier], bound: int) -> Iterator[Refused]:
     """Refuses what cannot start in time at its fastest, unless a replica is always kept."""
-    warm = isinstance(record.supports[Feature.WARM], No) is False
+    warm = record.answers(Feature.WARM)
     cold = not warm or (hosting.min_replicas == 0 and record.answers(Feature.SCALE_TO_ZERO))
     if not cold or record.cold_start.low_ms <= bound:
         return

@@ -12,14 +12,14 @@ from pydantic_core import ErrorDetails
 from takeover.errors import Refused
 from takeover.settings._raw import WrongSetting, join, shown
 
-__all__ = ["keys_of", "no_mapping", "one_of", "suggest", "unknown_key", "validate"]
+__all__ = ["USE_ADAPTER", "keys_of", "no_mapping", "one_of", "suggest", "unknown_key", "validate"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_DIGEST = "takeover adapter use DIR --stack STACK"
+USE_ADAPTER = "`takeover adapter use DIR --stack STACK` writes source and digest."
 # What a pattern asks for, and what to do, by the key that has one.
 _PATTERNS: Mapping[str, tuple[str, str]] = {
-    "digest": ("sha256: and 64 small hexadecimal digits", f"`{_DIGEST}` writes the adapter's source and digest."),
+    "digest": ("sha256: and 64 small hexadecimal digits", USE_ADAPTER),
     "engine": ("takeover, vllm, or the URL of a running server", ""),
 }
 
@@ -59,7 +59,7 @@ def _wanted(kind: str, more: str) -> Callable[[ErrorDetails], tuple[str, str]]:
 
 
 def _bound(words: str) -> Callable[[ErrorDetails], tuple[str, str]]:
-    return lambda error: (f"must be {words} {next(iter(error['ctx'].values()))}", "")
+    return lambda error: (f"must be {words} {next(iter(error['ctx'].values())):g}", "")
 
 
 def _pattern(error: ErrorDetails) -> tuple[str, str]:

@@ -34,7 +34,7 @@ def env_source(var: str) -> Source:
     return read
 
 
-def stack_source(stack: str, project_dir: Path | None) -> Source:
+def stack_source(stack: str, project_dir: Path | None = None) -> Source:
     """The outputs of a Pulumi stack, read through the engine (about a second)."""
 
     def read() -> EndpointOutputs:
