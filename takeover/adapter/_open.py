@@ -79,17 +79,25 @@ def open_adapter(path: Path | str, *, digest: str | None = None) -> Adapter:
     # A file that is missing or no plain file is named already, and nothing in such a folder is worth reading.
     Refusals.raise_if_any(f"the adapter {path} was refused", mistakes)
     manifest = _keep(mistakes, lambda: parse_manifest((folder / MANIFEST).read_bytes(), f"{folder}/{MANIFEST}"))
-    config = _keep(mistakes, lambda: _read_config(folder))
-    tensors = _keep(mistakes, lambda: read_header(folder / WEIGHTS))
-    if config and tensors is not None:
-        mistakes += weight_mistakes(tensors, config, f"{folder}/{WEIGHTS}")
+    mistakes += _content_mistakes(folder, manifest)
     if manifest:
-        mistakes += _changed_files(folder, manifest)
-        mistakes += _disagreements(manifest, config, f"{folder}/{MANIFEST}") if config else ()
         mistakes += _other_digest(manifest, digest, f"{folder}/{MANIFEST}")
     Refusals.raise_if_any(f"the adapter {path} was refused", mistakes)
     assert manifest is not None
     return Adapter(folder.absolute(), manifest)
+
+
+def _content_mistakes(folder: Path, manifest: Manifest | None) -> list[Refused]:
+    """What is wrong with the payload; a file whose bytes were changed is named for that alone, the rest follows."""
+    mistakes = list(_changed_files(folder, manifest)) if manifest else []
+    changed = {Path(mistake.where).name for mistake in mistakes}
+    config = None if CONFIG in changed else _keep(mistakes, lambda: _read_config(folder))
+    tensors = None if WEIGHTS in changed else _keep(mistakes, lambda: read_header(folder / WEIGHTS))
+    if config and tensors is not None:
+        mistakes += weight_mistakes(tensors, config, f"{folder}/{WEIGHTS}")
+    if config and manifest:
+        mistakes += _disagreements(manifest, config, f"{folder}/{MANIFEST}")
+    return mistakes
 
 
 def _keep(mistakes: list[Refused], read: Callable[[], T]) -> T | None:
