@@ -17,8 +17,9 @@ def feature_refusal(tier: Tier, feature: Feature, *, where: str = "") -> Refused
     answer = tier.supports[feature]
     if not isinstance(answer, No):
         return None
+    reason = answer.reason[0].upper() + answer.reason[1:]
     return Refused(
-        f"{tier.name} has no {feature.value}", why=f"{answer.reason}.", fix=f"Instead: {answer.instead}.", where=where
+        f"{tier.name} does not offer {feature.value}", why=f"{reason}.", fix=f"Instead: {answer.instead}.", where=where
     )
 
 

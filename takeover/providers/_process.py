@@ -114,14 +114,21 @@ async def _outlasting(processes: Sequence[psutil.Process], patience_s: float) ->
 
 
 def _ended(process: psutil.Process) -> bool:
-    """Whether it has ended; a child of our own is reaped by asking."""
+    """Whether it has ended; a child of our own is reaped by asking, another's may stay a zombie for a while."""
     try:
         process.wait(timeout=0)
     except psutil.TimeoutExpired:
-        return False
+        return _is_zombie(process)
     except psutil.NoSuchProcess:
         return True
     return True
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

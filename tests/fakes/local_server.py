@@ -135,7 +135,7 @@ POST = {
 class Handler(BaseHTTPRequestHandler):
     world: World
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         return
 
     def reply(self, status: int, value: Any) -> None:
