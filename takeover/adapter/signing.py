@@ -65,10 +65,8 @@ def verify_signature(adapter: Adapter, public_key: Path) -> None:
     try:
         verifier.set_hashing_config(_hashing(hashing)).verify(adapter.path, signature)
     except Exception as error:
-        # The package adds both hashes to each file's name, as Python writes bytes; the name is what helps.
-        said = re.sub(r": Expected 'Digest.*?\)', Actual 'Digest.*?\)'", "", str(error).strip())
         raise Refused(
-            f"the signature does not hold: {said or 'it was made with another key, or was changed'}",
+            f"the signature does not hold: {_readable(str(error)) or 'it was made with another key, or was changed'}",
             why="A file was changed after signing, or somebody else signed.",
             fix="Do not use this adapter before you know why.",
             where=str(signature),
@@ -90,6 +88,13 @@ def _package(module: str) -> Any:
 
 def _hashing(hashing: Any) -> Any:
     return hashing.Config().set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
+
+
+def _readable(said: str) -> str:
+    """The files that the package names, without the hashes that it adds as Python writes bytes; else its words."""
+    changed = re.findall(r"Hash mismatch for [^:]+", said)
+    others = [found.rstrip("'") for found in re.findall(r"(?:Extra|Missing) files [^:]+: [^\"\]]+", said)]
+    return "; ".join(changed + others).replace("\\", "") or said.strip()
 
 
 def _unusable(kind: str, key: Path, error: Exception) -> Refused:

@@ -19,7 +19,7 @@ from takeover.errors import Refusals
 
 CHECKED = ("adapter_config.json", "adapter_model.safetensors", "manifest.json")
 UNCHECKED = ("README.md", "report/curves.md")
-_quick = settings(max_examples=150, deadline=None)
+_quick = settings(max_examples=100, deadline=None)
 
 
 @cache
@@ -65,13 +65,12 @@ def test_a_flipped_byte(name: str, place: float, flip: int) -> None:
 
 
 @pytest.mark.parametrize("name", CHECKED)
-@pytest.mark.parametrize("bit", [0x01, 0x20, 0x80])
-def test_a_flipped_bit_in_each_byte_of_the_text_files_and_of_the_header(name: str, bit: int) -> None:
+def test_a_flipped_bit_in_each_byte_of_the_text_files_and_of_the_header(name: str) -> None:
     with copy() as folder:
         whole = (folder / name).read_bytes()
         for place in range(min(len(whole), 1500)):
             data = bytearray(whole)
-            data[place] ^= bit
+            data[place] ^= 1 << place % 8
             (folder / name).write_bytes(data)
             assert named(folder) == {name}, place
 
