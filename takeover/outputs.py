@@ -175,10 +175,7 @@ def parse_outputs(value: Any, *, where: str) -> EndpointOutputs:
         why = f"Its schemaVersion is {version!r}; this version of takeover reads 1."
         raise Refused("the outputs cannot be read", why=why, fix="Use the takeover that wrote them.", where=where)
     if inner.get("apiKey") == HIDDEN:
-        fix = (
-            "Write them with `takeover outputs --json --show-secrets`, or `pulumi stack output --json --show-secrets`."
-        )
-        raise Refused("the outputs hold no key: it was hidden when they were written", fix=fix, where=where)
+        raise Refused("the outputs hold no key: it was hidden when they were written", fix=_WRITE, where=where)
     try:
         return EndpointOutputs.model_validate(inner)
     except ValidationError as error:

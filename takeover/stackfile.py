@@ -52,7 +52,7 @@ def edit_adapter(text: str, *, source: str, digest: str, where: str) -> str:
         root = YAML(typ="rt").compose(text)
         before = YAML(typ="safe").load(text) or {}
     except YAMLError as error:
-        raise Refused(f"{where} is no readable YAML", why=str(error), where=where) from None
+        raise Refused("this is no readable YAML", why=str(error), where=where) from None
     config = _value(root, "config")
     if not isinstance(before, dict) or not isinstance(before.get("config") or {}, dict):
         raise _by_hand(where, wanted, "It holds no mapping `config`.")
@@ -154,4 +154,4 @@ def _reads_as(text: str, expected: dict[str, Any]) -> bool:
 
 def _by_hand(where: str, wanted: dict[str, str], why: str) -> Refused:
     lines = ", ".join(f"{key}: {_scalar(value)}" for key, value in wanted.items())
-    return Refused(f"{where} was not changed", why=why, fix=f"Write it yourself: {lines}", where=where)
+    return Refused("the file was not changed", why=why, fix=f"Write it yourself: {lines}", where=where)

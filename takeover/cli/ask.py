@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,10 +54,7 @@ def ask(
     elif json:
         print_json(client.chat(question, adapter=adapter, **options).to_json())
     else:
-        for text in client.stream(question, adapter=adapter, **options):
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        sys.stdout.write("\n")
+        _print_as_it_comes(client.stream(question, adapter=adapter, **options))
 
 
 def outputs(
@@ -119,6 +117,17 @@ def _source(stack: str | None, outputs_file: Path | None) -> Source:
     if stack is not None and outputs_file is not None:
         raise Refused("--stack and --outputs are both given", fix="Give one of the two.")
     return file_source(outputs_file) if outputs_file is not None else stack_source(stack or "dev")
+
+
+def _print_as_it_comes(texts: Iterable[str]) -> None:
+    text = ""
+    try:
+        for text in texts:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+    finally:
+        if text and not text.endswith("\n"):
+            sys.stdout.write("\n")
 
 
 def _ask_beside_base(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
@@ -96,7 +96,7 @@ class Client:
         question = build_question(messages, adapter, options)
         return self._asked(lambda at: parse_reply(at.sdk.chat.completions.create(**question.arguments(at.outputs))))
 
-    def stream(self, messages: Messages, *, adapter: str | None = None, **options: Any) -> Iterator[str]:
+    def stream(self, messages: Messages, *, adapter: str | None = None, **options: Any) -> Generator[str, None, None]:
         """The same answer in pieces, as they come; asked when the first one is wanted. Closing it hangs up."""
         return self._stream(build_question(messages, adapter, options))
 
@@ -109,25 +109,25 @@ class Client:
 
         return await self._asked_async(ask)
 
-    def astream(self, messages: Messages, *, adapter: str | None = None, **options: Any) -> AsyncIterator[str]:
+    def astream(self, messages: Messages, *, adapter: str | None = None, **options: Any) -> AsyncGenerator[str, None]:
         """`stream` for asyncio."""
         return self._astream(build_question(messages, adapter, options))
 
-    def _stream(self, question: Question) -> Iterator[str]:
+    def _stream(self, question: Question) -> Generator[str, None, None]:
         from takeover.client._errors import our_errors
 
         answer = self._asked(lambda at: started(at, question))
-        with closing(answer.rest), our_errors(answer.at.outputs):
+        with closing(answer.rest), our_errors(answer.at.outputs, begun=True):
             if answer.first:
                 yield answer.first
             yield from answer.rest
 
-    async def _astream(self, question: Question) -> AsyncIterator[str]:
+    async def _astream(self, question: Question) -> AsyncGenerator[str, None]:
         from takeover.client._errors import our_errors
 
         answer = await self._asked_async(lambda at: astarted(at, question))
         async with aclosing(answer.rest):
-            with our_errors(answer.at.outputs):
+            with our_errors(answer.at.outputs, begun=True):
                 if answer.first:
                     yield answer.first
                 async for text in answer.rest:

@@ -13,7 +13,7 @@ from takeover.client._reply import UnknownAdapter
 from takeover.errors import AuthError, NotReady, QuotaError, RateLimited, Refused, TakeoverError, VendorError
 from takeover.outputs import HIDDEN, EndpointOutputs
 
-__all__ = ["may_have_moved", "our_errors", "translated"]
+__all__ = ["broken_off", "may_have_moved", "our_errors", "translated"]
 
 _LOOK = "`takeover refresh` looks what runs, `takeover up` mends it."
 
@@ -30,12 +30,23 @@ def may_have_moved(error: Exception) -> bool:
 
 
 @contextmanager
-def our_errors(outputs: EndpointOutputs) -> Iterator[None]:
-    """What the SDK raises inside the block is raised as ours."""
+def our_errors(outputs: EndpointOutputs, *, begun: bool = False) -> Iterator[None]:
+    """What the SDK raises inside the block is raised as ours; `begun` when a part of the answer has come already."""
     try:
         yield
+    except openai.APIConnectionError as error:
+        raise broken_off(outputs, _cause(error)) if begun else translated(error, outputs) from None
     except openai.OpenAIError as error:
         raise translated(error, outputs) from None
+
+
+def broken_off(outputs: EndpointOutputs, why: str) -> VendorError:
+    """A stream that ended before its answer did."""
+    return VendorError(f"the answer of {outputs.url} broke off", why=why, fix="Ask again.")
+
+
+def _cause(error: openai.APIConnectionError) -> str:
+    return f"The connection failed ({type(error.__cause__ or error).__name__})."
 
 
 def translated(error: Exception, outputs: EndpointOutputs) -> TakeoverError:
@@ -45,8 +56,7 @@ def translated(error: Exception, outputs: EndpointOutputs) -> TakeoverError:
     if isinstance(error, openai.APITimeoutError):
         return VendorError(f"{outputs.url} did not answer in time", fix="Give the client a longer timeout_s.")
     if isinstance(error, openai.APIConnectionError):
-        cause = type(error.__cause__).__name__ if error.__cause__ else "no connection"
-        return VendorError(f"nothing answers at {outputs.url}", why=f"The connection failed ({cause}).", fix=_LOOK)
+        return VendorError(f"nothing answers at {outputs.url}", why=_cause(error), fix=_LOOK)
     return VendorError(f"{outputs.url} failed", why=_clean(str(error), outputs))
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from takeover.client._connection import Connection
 from takeover.client._reply import Question
-from takeover.errors import VendorError
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
@@ -80,9 +79,7 @@ def _read(chunk: ChatCompletionChunk, ended: bool) -> tuple[str, bool]:
 
 def _require_end(ended: bool, at: Connection) -> None:
     """A server that dies may end the stream as if it were whole; only a finish reason says that it is."""
+    from takeover.client._errors import broken_off
+
     if not ended:
-        raise VendorError(
-            f"the answer of {at.outputs.url} broke off",
-            why="The stream ended without a finish reason.",
-            fix="Ask again.",
-        )
+        raise broken_off(at.outputs, "The stream ended without a finish reason.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fakes.openai_stub import KEY, MODEL
 from pydantic import SecretStr
 
 from takeover.outputs import EndpointOutputs, ServedAdapter, example
-from tests.fakes.openai_stub import KEY, MODEL
 
 
 def outputs_for(url: str, *, models: Sequence[str] = (MODEL,), key: str = KEY) -> EndpointOutputs:

@@ -38,8 +38,9 @@ def pieces(model: str, prompt: str) -> list[str]:
 class OpenAIStub:
     """`with OpenAIStub() as stub:` serves until the block ends, then cuts every connection.
 
-    `failures` are used up in order, one a request; `cut_after` breaks streams off after so many pieces, and `mute_end`
-    leaves out the finish reason. `requests` are the bodies of all chat requests.
+    `failures` are used up in order, one a request; `cut_after` breaks streams off after so many pieces, `hold_after`
+    waits there until the client hangs up (`hung_up`), and `mute_end` leaves out the finish reason. `requests` are the
+    bodies of all chat requests.
     """
 
     def __init__(self, *, models: Sequence[str] = (MODEL,), base: str = BASE, key: str = KEY) -> None:
@@ -48,6 +49,8 @@ class OpenAIStub:
         self.key = key
         self.failures: list[Failure] = []
         self.cut_after: int | None = None
+        self.hold_after: int | None = None
+        self.hung_up = threading.Event()
         self.mute_end = False
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -163,9 +166,13 @@ class _Handler(BaseHTTPRequestHandler):
         envelope = _envelope(body, "chat.completion.chunk")
         self._event({**envelope, "choices": [{"index": 0, "delta": {"role": "assistant"}, "finish_reason": None}]})
         texts = pieces(body["model"], body["messages"][-1]["content"])
-        for text in texts[: stub.cut_after]:
+        for text in texts[: stub.cut_after if stub.hold_after is None else stub.hold_after]:
             self._event({**envelope, "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]})
-        if stub.cut_after is not None:
+        if stub.hold_after is not None:
+            self.connection.settimeout(10)
+            if self.connection.recv(1, socket.MSG_PEEK) == b"":
+                stub.hung_up.set()
+        if stub.cut_after is not None or stub.hold_after is not None:
             self.close_connection = True
             return
         if not stub.mute_end:
