@@ -27,7 +27,7 @@ def describe(step: Step, words: dict[str, str]) -> str:
     kind = _kind(step.op)
     part = " (replacement)" if "replace" in step.op and kind == "create" else ""
     old = " (replaced)" if "replaced" in step.op else ""
-    return f"  {_MARKS.get(kind, '*')} {words.get(kind, step.op)} {step}{part}{old}"
+    return f"  {_MARKS.get(kind, '*')} {words.get(kind, kind if kind in _MARKS else step.op)} {step}{part}{old}"
 
 
 def _kind(op: str) -> str:

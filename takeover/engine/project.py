@@ -36,6 +36,8 @@ class Project:
         env = {
             "PATH": os.pathsep.join((str(binary.parent), str(Path(sys.executable).parent), environ.get("PATH", ""))),
             "TAKEOVER_HOME": str(self.home),
+            # Our provider's process is the Python that drives the engine, with the same packages.
+            "TAKEOVER_PYTHON": environ.get("TAKEOVER_PYTHON") or sys.executable,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             # The salt that the state holds is used as it is, in place of a new one written into the stack file.
             "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
