@@ -74,19 +74,15 @@ def _model_changes(before: Any, after: Any) -> Iterator[Change]:
         yield from _changes(before, after, "models")
         return
     for index in range(max(len(before), len(after))):
-        old, new = _at(before, index), _at(after, index)
-        yield from _changes(_without_path(old, new), _without_path(new, old), f"models[{index}]")
+        yield from _changes(_content(before, index), _content(after, index), f"models[{index}]")
 
 
-def _at(models: Sequence[Any], index: int) -> Any:
-    return models[index] if index < len(models) else None
-
-
-def _without_path(model: Any, other: Any) -> Any:
-    """The same content in another folder is no change."""
-    if not (isinstance(model, Mapping) and isinstance(other, Mapping)) or model.get("digest") != other.get("digest"):
-        return model
-    return {name: value for name, value in model.items() if name != "path"}
+def _content(models: Sequence[Any], index: int) -> Any:
+    """One model without its folder: the digest says what it is, and the same content elsewhere is no change."""
+    if index >= len(models):
+        return None
+    model = models[index]
+    return {name: value for name, value in model.items() if name != "path"} if isinstance(model, Mapping) else model
 
 
 def _drift(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:

@@ -30,11 +30,14 @@ _CODES: tuple[tuple[type[BaseException], grpc.StatusCode], ...] = (
 
 
 def message_of(error: BaseException) -> str:
-    """What a person reads. Ours say it themselves; of others only the kind and their own words."""
+    """What a person reads, after the error's name: the command line makes the same error of it again.
+
+    Ours say it themselves; of others only their own words.
+    """
     if isinstance(error, HalfMade):
         return message_of(error.cause)
-    if isinstance(error, TakeoverError):
-        return str(error)
+    if isinstance(error, Refused):
+        return f"Refused: {error}"
     if isinstance(error, asyncio.CancelledError):
         return "stopped before it was done. What exists so far is kept: run `up` again to go on, or `destroy`."
     if isinstance(error, TimeoutError):

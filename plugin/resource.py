@@ -13,7 +13,7 @@ from pulumi.runtime.proto import provider_pb2
 from plugin.difference import Change, Kind, difference
 from plugin.engine_log import EngineLog
 from plugin.failures import aborted
-from plugin.inputs import INPUTS, Failure, check
+from plugin.inputs import check
 from plugin.operations import Operations
 from plugin.outputs import planned
 from plugin.wire import from_struct, to_struct
@@ -43,7 +43,10 @@ class EndpointResource:
         self._operations = operations or Operations()
 
     def check(self, request: Any, _context: grpc.ServicerContext) -> Any:
-        failures = [_check_failure(failure) for failure in check(from_struct(request.news))]
+        failures = [
+            provider_pb2.CheckFailure(property=failure.path, reason=failure.reason)
+            for failure in check(from_struct(request.news))
+        ]
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     def diff(self, request: Any, _context: grpc.ServicerContext) -> Any:
@@ -93,13 +96,6 @@ class EndpointResource:
 
     def _listener(self, urn: str) -> Callable[[str, str], None]:
         return lambda _step, sentence: self._log.status(urn, sentence)
-
-
-def _check_failure(failure: Failure) -> Any:
-    """The engine prints the value of a top-level property beside its name; of a path it would print nothing."""
-    if failure.path in INPUTS:
-        return provider_pb2.CheckFailure(property=failure.path, reason=failure.reason)
-    return provider_pb2.CheckFailure(reason=f"{failure.path}: {failure.reason}")
 
 
 def _property_diff(change: Change) -> Any:

@@ -1,0 +1,33 @@
+"""The local tier in a stack: one endpoint of the native provider, nothing else."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.endpoint import Endpoint
+from components.hosting import Hosting, HostingArgs
+
+__all__ = ["LocalHosting"]
+
+
+class LocalHosting(Hosting):
+    """`takeover:hosting:Local`."""
+
+    def __init__(self, name: str, args: HostingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("takeover:hosting:Local", name, {}, opts)
+        # Two servers cannot share a port: with a fixed one, the old server goes before the new one comes.
+        has_fixed_port = bool(args.spec.options.get("port"))
+        endpoint = Endpoint(
+            "endpoint",
+            provider=args.tier.name,
+            models=args.models,
+            spec=args.spec,
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=has_fixed_port),
+        )
+        self.url = endpoint.url
+        self.protocol = endpoint.protocol
+        self.api_key = endpoint.api_key
+        self.regions = endpoint.regions
+        self.replicas_ready = endpoint.replicas_ready
+        self.cold_start_measured_ms = endpoint.cold_start_measured_ms
+        self.register_outputs({"url": self.url, "model": endpoint.model})

@@ -1,0 +1,107 @@
+"""The whole Pulumi program: settings, adapters, plan, one component, one output.
+
+Both doors run it: `pulumi up` through __main__.py, `takeover up` inline. Mistakes raise `takeover.errors`, all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.runtime import config
+
+from components import component_for
+from components.hosting import HostingArgs
+from takeover.adapter import Adapter, open_adapter
+from takeover.errors import Refusals, Refused
+from takeover.home import project_root
+from takeover.naming import endpoint_name
+from takeover.outputs import build_outputs
+from takeover.planning import Plan, plan
+from takeover.providers._base import EndpointSpec
+from takeover.settings import NAMESPACE, Settings, check_against_tier, parse_settings
+from takeover.tiers import Tier, tier
+
+__all__ = ["build_spec", "open_adapters", "program", "raw_settings", "sentences"]
+
+
+def program() -> None:
+    """Declare what this stack's settings say."""
+    settings = parse_settings(raw_settings(), stack=pulumi.get_stack())
+    adapters = open_adapters(settings, project_root())
+    record = tier(settings.hosting.provider)
+    costs = plan(settings, record)
+    for sentence in sentences(settings, adapters, costs):
+        pulumi.log.info(sentence)
+    spec = build_spec(settings, record, adapters[0].manifest.base, project=pulumi.get_project(), stack=settings.stack)
+    models = tuple(adapter.trained_model() for adapter in adapters)
+    hosting = component_for(record)("hosting", HostingArgs(record, models, spec))
+    endpoint = build_outputs(
+        tier=record,
+        models=models,
+        plan=costs,
+        url=hosting.url,
+        api_key=pulumi.Output.secret(hosting.api_key),
+        min_replicas=spec.min_replicas,
+        max_replicas=spec.max_replicas,
+        replicas_ready=hosting.replicas_ready,
+        cold_start_measured_ms=hosting.cold_start_measured_ms,
+        protocol=hosting.protocol,
+        regions=hosting.regions,
+    )
+    pulumi.export("endpoint", endpoint)
+
+
+def raw_settings() -> dict[str, str]:
+    """The project's keys as the engine holds them, without their namespace: JSON text, or a plain string.
+
+    All of them, so that a key nobody knows is refused; `pulumi.Config` could only be asked for those one knows.
+    """
+    prefix = f"{NAMESPACE}:"
+    found: Mapping[str, Any] = {**config.get_config_env(), **config.CONFIG.get()}
+    return {key.removeprefix(prefix): str(value) for key, value in found.items() if key.startswith(prefix)}
+
+
+def open_adapters(settings: Settings, root: Path) -> list[Adapter]:
+    """The adapters, opened and so verified, the default one first; Refusals with all that is wrong with them.
+
+    Relative folders are those of the project's root.
+    """
+    adapters: list[Adapter] = []
+    mistakes: list[Refused] = []
+    for source in settings.adapter_sources:
+        try:
+            adapters.append(open_adapter(source.folder(root), digest=source.digest))
+        except Refusals as several:
+            mistakes += several.mistakes
+        except Refused as error:
+            mistakes.append(error)
+    if not mistakes:
+        mistakes += check_against_tier(settings, [adapter.manifest for adapter in adapters])
+    Refusals.raise_if_any(f"the adapters of the stack {settings.stack}", mistakes)
+    return adapters
+
+
+def build_spec(settings: Settings, record: Tier, base: str, *, project: str, stack: str) -> EndpointSpec:
+    """What is asked of the tier. Pure."""
+    return EndpointSpec(
+        name=endpoint_name(project, stack, base),
+        base=base,
+        min_replicas=settings.hosting.min_replicas,
+        max_replicas=settings.hosting.max_replicas,
+        options=settings.options(),
+        labels={"managed-by": "takeover", "project": project, "stack": stack, "tier": record.name},
+    )
+
+
+def sentences(settings: Settings, adapters: Sequence[Adapter], costs: Plan) -> Iterator[str]:
+    """In words: what will be served, from where, and what it costs. Pure."""
+    for source, adapter in zip(settings.adapter_sources, adapters, strict=True):
+        pinned = "" if source.digest else f"; {source.key}.digest is not set, so it is whatever the folder holds"
+        yield (
+            f"{adapter.served_name} from {source.source} ({adapter.digest}, rank {adapter.manifest.rank}, "
+            f"on {adapter.manifest.base}){pinned}"
+        )
+    yield from costs.sentences
