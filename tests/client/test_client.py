@@ -116,6 +116,30 @@ def test_outputs_come_from_a_variable_too(stub: OpenAIStub, monkeypatch: pytest.
     assert Client.from_env().chat("hello") == HELLO
 
 
+def test_outputs_come_from_a_stack_with_its_secrets(
+    stub: OpenAIStub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, Path | None, bool]] = []
+
+    def stack_outputs(stack: str, *, project_dir: Path | None = None, show_secrets: bool = False) -> dict[str, Any]:
+        asked.append((stack, project_dir, show_secrets))
+        return {"endpoint": outputs_for(stub.url).to_json(show_secrets=show_secrets)}
+
+    monkeypatch.setattr("takeover.engine.stacks.stack_outputs", stack_outputs)
+    assert Client.from_stack("dev", project_dir=tmp_path).chat("hello") == HELLO
+    assert Client.from_stack("prod").chat("hello") == HELLO
+    assert asked == [("dev", tmp_path, True), ("prod", None, True)]
+
+
+def test_a_stack_without_an_endpoint_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("takeover.engine.stacks.stack_outputs", lambda *_, **__: {"other": 1})
+    with pytest.raises(Refused) as caught:
+        Client.from_stack("dev")
+    assert str(caught.value) == (
+        "the stack dev has no endpoint\n  Nothing is deployed.\n  Make it: takeover up --stack dev"
+    )
+
+
 # Moves. The file is replaced while the client holds the old outputs.
 
 
