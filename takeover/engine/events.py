@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Literal, cast
 if TYPE_CHECKING:
     from pulumi.automation.events import EngineEvent, StepEventMetadata
 
-__all__ = ["Failed", "Finished", "Line", "Raised", "Said", "Started", "Step", "Summary", "outcome_words", "read_event"]
+__all__ = ["Failed", "Finished", "Line", "Said", "Started", "Step", "Summary", "outcome_words", "read_event"]
 
 # The engine's own bookkeeping: always there, never what the user asked about.
 _HIDDEN_TYPES = ("pulumi:pulumi:Stack", "pulumi:providers:")
 # `replace` is the sum of a create and a delete that are reported by themselves.
 _HIDDEN_OPS = ("same", "replace", "read", "")
-# What our own plugin logs for this file alone, at the level `debug`, which nobody is shown.
-_RAISED = "takeover-error:"
 _COLOUR = re.compile(r"<\{%[^%]*%\}>")
 
 
@@ -65,14 +63,6 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Raised:
-    """A plugin names the class of the error that follows: the engine hands on an error's words alone."""
-
-    kind: str
-    resource: str
-
-
-@dataclass(frozen=True)
 class Summary:
     """The end: how many resources had which operation (`same`, `create`, ...), and how long it took."""
 
@@ -80,7 +70,7 @@ class Summary:
     seconds: int = 0
 
 
-Line = Started | Finished | Failed | Said | Raised | Summary
+Line = Started | Finished | Failed | Said | Summary
 
 
 def read_event(event: EngineEvent) -> Line | None:
@@ -111,10 +101,8 @@ def _worth_a_line(step: Step, *also: str) -> bool:
     return (step.op not in _HIDDEN_OPS or step.op in also) and not step.type.startswith(_HIDDEN_TYPES)
 
 
-def _said(severity: str, message: str, urn: str, passing: bool) -> Said | Raised | None:
+def _said(severity: str, message: str, urn: str, passing: bool) -> Said | None:
     text = _COLOUR.sub("", message).strip()
-    if severity == "debug" and text.startswith(_RAISED):
-        return Raised(text.removeprefix(_RAISED).strip(), name_of(urn))
     level = severity.partition("#")[0]
     if not text or level not in ("info", "warning", "error"):
         return None

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from takeover import errors
-from takeover.engine.events import Raised, Said
+from takeover.engine.events import Said
 from takeover.engine.locks import held
 from takeover.errors import Refusals, Refused, TakeoverError, VendorError
 
@@ -23,14 +23,12 @@ _CHECK = re.compile(r"property (?P<key>\S+) value \{.*\} has a problem: (?P<reas
 _PREFIX = re.compile(r"^(error: )+|^python inline source runtime error: ")
 _LOCKED_BY = re.compile(r"created by (\S+) \(pid (\d+)\) at (\S+)")
 _PASSPHRASE = ("incorrect passphrase", "passphrase must be set")
-# The list of several mistakes has crossed the engine as its text, so it is one refusal here.
-_OURS: dict[str, type[TakeoverError]] = {name: getattr(errors, name) for name in errors.__all__} | {"Refusals": Refused}
+# A provider's error crosses the engine as text: `Refused: the port is taken`, its parts on lines of their own.
+_NAMED = re.compile(r"^(?P<name>[A-Z]\w+): (?P<text>.*)", re.DOTALL)
 
 
-def failure(messages: Sequence[Said], printed: str, stack: str, raised: Iterable[Raised] = ()) -> TakeoverError:
+def failure(messages: Sequence[Said], printed: str, stack: str) -> TakeoverError:
     """The error of a failed operation: from the engine's messages, else from what it printed on stderr.
-
-    `raised` tells the classes of the errors that resources failed with, where their plugin is ours.
 
     Bad input is Refused (a check of a provider, a stack that is held, a wrong passphrase), all of it at once.
     """
@@ -39,8 +37,7 @@ def failure(messages: Sequence[Said], printed: str, stack: str, raised: Iterable
         return held(stack, f"pid {by[2]} of {by[1]}, since {by[3]}" if by else "")
     if any(words in printed for words in _PASSPHRASE):
         return _wrong_passphrase(stack)
-    kinds = {each.resource: each.kind for each in raised if each.kind in _OURS}
-    found = [_one(message, kinds.get(message.resource)) for message in _reasons(messages)]
+    found = [_one(message) for message in _reasons(messages)]
     if not found:
         return VendorError("the Pulumi engine failed", why=_first_error(printed) or "It gave no reason.")
     if len(found) == 1:
@@ -57,16 +54,27 @@ def _reasons(messages: Iterable[Said]) -> list[Said]:
     return [message for message in said if not _CONSEQUENCES.search(_head(message.text))] or said[:1]
 
 
-def _one(message: Said, kind: str | None) -> TakeoverError:
+def _one(message: Said) -> TakeoverError:
     text = _PREFIX.sub("", _without_traceback(message.text)).strip()
     check = _CHECK.search(text)
     if check:
         happened, rest = _split(check["reason"])
         return Refused(happened, why=rest, where=f"{message.resource}.{check['key']}".strip("."))
+    named = _NAMED.match(text)
+    if named and _is_ours(named["name"]):
+        happened, rest = _split(named["text"])
+        return _class_of(named["name"])(happened, why=rest)
     happened, rest = _split(text)
-    if kind is None:
-        return VendorError(happened, why=rest, where=message.resource)
-    return _OURS[kind](happened, why=rest)
+    return VendorError(happened, why=rest, where=message.resource)
+
+
+def _is_ours(name: str) -> bool:
+    return name in errors.__all__ and name != "Refusals"
+
+
+def _class_of(name: str) -> type[TakeoverError]:
+    found: type[TakeoverError] = getattr(errors, name)
+    return found
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from takeover.engine import binary
-from takeover.engine.events import Line, Raised, Said, Started, Step, Summary, read_event
+from takeover.engine.events import Line, Said, Started, Step, Summary, read_event
 from takeover.engine.failures import failure, program_failure
 from takeover.engine.locks import clear_dead
 from takeover.engine.project import Project, open_project, stack_file, stack_names
@@ -53,7 +53,6 @@ class _Journal:
         self.on_line = on_line
         self.steps: list[Step] = []
         self.messages: list[Said] = []
-        self.raised: list[Raised] = []
         self.summary = Summary()
         self.interrupted = False
 
@@ -68,8 +67,6 @@ class _Journal:
             self.steps.append(line.step)
         elif isinstance(line, Said) and not line.passing:
             self.messages.append(line)
-        elif isinstance(line, Raised):
-            self.raised.append(line)
         elif isinstance(line, Summary):
             self.summary = line
         self.on_line(line)
@@ -244,7 +241,7 @@ class StackDriver:
                 fix=f"takeover up --stack {self.stack} goes on from there.",
             )
         printed = str(error).partition("\n stderr: ")[2]
-        return failure(journal.messages, printed, self.stack, journal.raised)
+        return failure(journal.messages, printed, self.stack)
 
     def _remains(self) -> str:
         """What the state holds now, in words."""

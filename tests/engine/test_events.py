@@ -12,7 +12,6 @@ from takeover.engine.events import (
     Failed,
     Finished,
     Line,
-    Raised,
     Said,
     Started,
     Step,
@@ -103,11 +102,6 @@ CASES = (
     Case("a process's stderr is information", diagnostic("hm", "info#err"), Said("info", "hm")),
     Case("a warning", diagnostic("careful", "warning"), Said("warning", "careful")),
     Case("debugging is not for people", diagnostic("registering", "debug"), None),
-    Case(
-        "our plugin's note for the driver",
-        diagnostic("takeover-error: Refused", "debug", urn=URN),
-        Raised("Refused", "takeover-dev-ab12"),
-    ),
     Case("an empty line", diagnostic("\n", "info"), None),
     Case(
         "the end",
