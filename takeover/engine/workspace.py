@@ -67,7 +67,7 @@ class EngineCommand(PulumiCommand):
             errors="replace",
             start_new_session=True,
         )
-        with self._signals_go_to(process):
+        with _leashed(process), self._signals_go_to(process):
             stdout, stderr = process.communicate()
         for callback, text in ((on_output, stdout), (on_error, stderr)):
             if callback is not None:
@@ -98,6 +98,26 @@ class EngineCommand(PulumiCommand):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def _leashed(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Within the block the engine dies with this process: without its program it cannot go on, and it holds the stack.
+
+    A shell waits for the end of a pipe of ours, which the system closes however we end.
+    """
+    watch = subprocess.Popen(
+        ["/bin/sh", "-c", 'read _; kill -KILL "$1"', "sh", str(process.pid)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        watch.kill()
+        watch.communicate()
 
 
 class ProjectWorkspace(LocalWorkspace):
