@@ -7,7 +7,6 @@ import ipaddress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 from takeover.errors import Refused
 from takeover.outputs import EndpointOutputs
@@ -34,7 +33,7 @@ class Connection:
         self.outputs = outputs
         self._timeout_s = timeout_s
         self._max_retries = max_retries
-        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI] = WeakKeyDictionary()
+        self._by_loop: dict[asyncio.AbstractEventLoop, AsyncOpenAI] = {}
 
     def changed_to(self, outputs: EndpointOutputs) -> Connection:
         """A connection for newer outputs; it goes on with the same sockets where address and key have stayed."""
@@ -55,6 +54,8 @@ class Connection:
         """One client for each event loop: its sockets belong to the loop that opened them."""
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
+            for ended in [each for each in self._by_loop if each.is_closed()]:
+                del self._by_loop[ended]
             self._by_loop[loop] = self.new_async_sdk()
         return self._by_loop[loop]
 

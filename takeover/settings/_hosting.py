@@ -89,29 +89,19 @@ def _filled(value: Mapping[str, Any], shape: _Shape | None) -> dict[str, Any]:
 def _shape_mistakes(value: Mapping[str, Any], environment: str, shape: _Shape) -> Iterator[Refused]:
     for name, example in shape.needs.items():
         if name not in value:
-            where = join("hosting", name)
-            yield WrongSetting(
-                f"{where} is missing: {environment} needs it.",
-                fix=f"Add it, for example {name}: {example}.",
-                where=where,
-            )
-    known = {name for each in _SHAPES.values() for name in (*each.needs, *each.may)}
+            where, fix = join("hosting", name), f"Add it, for example {name}: {example}."
+            yield WrongSetting(f"{where} is missing: {environment} needs it.", fix=fix, where=where)
     for name in value:
-        if name in known and name not in (*shape.needs, *shape.may):
-            where, owners = join("hosting", name), [key for key, s in _SHAPES.items() if name in (*s.needs, *s.may)]
-            yield WrongSetting(
-                f"{where} is {shown(value[name])}, but {environment} has no {name}.",
-                fix=f"Remove it; {one_of(owners)} has it.",
-                where=where,
-            )
+        owners = [key for key, each in _SHAPES.items() if name in (*each.needs, *each.may)]
+        if owners and environment not in owners:
+            where, fix = join("hosting", name), f"Remove it; {one_of(owners)} has it."
+            happened = f"{where} is {shown(value[name])}, but {environment} has no {name}."
+            yield WrongSetting(happened, fix=fix, where=where)
     tolerance = value.get("coldStartTolerance", shape.tolerance)
-    if tolerance in {each.tolerance for each in _SHAPES.values()} and tolerance != shape.tolerance:
-        where = join("hosting", "coldStartTolerance")
-        yield WrongSetting(
-            f"{where} is {tolerance}, but {environment} has {shape.tolerance}: {shape.why}.",
-            fix=f"Write {shape.tolerance}, or leave the key out.",
-            where=where,
-        )
+    if tolerance != shape.tolerance and tolerance in [each.tolerance for each in _SHAPES.values()]:
+        where, fix = join("hosting", "coldStartTolerance"), f"Write {shape.tolerance}, or leave the key out."
+        happened = f"{where} is {tolerance}, but {environment} has {shape.tolerance}: {shape.why}."
+        yield WrongSetting(happened, fix=fix, where=where)
 
 
 def _provider_mistakes(value: Mapping[str, Any], tiers: Mapping[str, Tier]) -> Iterator[Refused]:

@@ -67,14 +67,17 @@ def _pattern(error: ErrorDetails) -> tuple[str, str]:
     return f"must be {wanted}", fix
 
 
-# By pydantic's error type: what must stand there instead, and what to do. Only the types that our models can raise.
+def _in_other_words(error: ErrorDetails) -> tuple[str, str]:
+    """For what a later pydantic, or a model that gets new rules, may find."""
+    return f"is wrong: {error['msg']}", ""
+
+
+# By pydantic's error type: what must stand there instead, and what to do.
 _SENTENCES: Mapping[str, Callable[[ErrorDetails], tuple[str, str]]] = {
     "finite_number": _wanted("must be a finite number", ""),
     "float_type": _wanted("must be a number", "Write it without quotes."),
     "greater_than": _bound("more than"),
     "greater_than_equal": _bound("at least"),
-    "int_from_float": _wanted("must be a whole number", ""),
-    "int_parsing_size": _wanted("must be a smaller number", ""),
     "int_type": _wanted("must be a whole number", "Write it in digits, without quotes."),
     "less_than_equal": _bound("at most"),
     "string_pattern_mismatch": _pattern,
@@ -92,7 +95,7 @@ def _sentence(error: ErrorDetails, key: str, prefix: tuple[str | int, ...], mode
         choices = [choice.strip("'") for choice in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         wanted, fix = f"must be {one_of(choices)}", suggest(str(error["input"]), choices)
     else:
-        wanted, fix = _SENTENCES[error["type"]](error)
+        wanted, fix = _SENTENCES.get(error["type"], _in_other_words)(error)
     return WrongSetting(f"{where} is {shown(error['input'])}, but {wanted}.", fix=fix, where=where)
 
 

@@ -22,15 +22,26 @@ class WrongSetting(Refused):
 
 def join(key: str, *path: str | int) -> str:
     """The YAML key of a value: `takeover:adapters[1].source`."""
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return f"{NAMESPACE}:{key}" + "".join(parts)
+    parts = (f"[{part}]" if isinstance(part, int) else f".{_printable(part)}" for part in path)
+    return f"{NAMESPACE}:{_printable(key)}" + "".join(parts)
 
 
 def shown(value: Any) -> str:
-    """A value as it is shown in a message: as YAML has it, at most 60 characters; text that looks like another type in
-    quotes."""
-    text = value if isinstance(value, str) and not _looks_typed(value) else json.dumps(value, ensure_ascii=False)
+    """A value as a message shows it: as YAML has it, at most 60 characters.
+
+    Text that looks like another type, or that a terminal would obey, stands in quotes.
+    """
+    bare = isinstance(value, str) and not _looks_typed(value)
+    text = _printable(value) if bare else json.dumps(value, ensure_ascii=not _is_printable(value))
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else json.dumps(text)
+
+
+def _is_printable(value: Any) -> bool:
+    return json.dumps(value, ensure_ascii=False).isprintable()
 
 
 def _looks_typed(text: str) -> bool:

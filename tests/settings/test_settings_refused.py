@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from takeover.errors import Refusals, Refused
 from takeover.settings import parse_settings
@@ -194,6 +196,11 @@ CASES = [
         "takeover:local.engine is tgi, but must be takeover, vllm, or the URL of a running server.",
     ),
     Case(
+        "what a terminal would obey",
+        {"local.dtype": "\x1b[2Jx"},
+        'takeover:local.dtype is "\\u001b[2Jx", but must be auto, float32 or bfloat16.',
+    ),
+    Case(
         "a key twice",
         {},
         "takeover:local.port is set twice.\n  Remove one of the two.",
@@ -363,3 +370,39 @@ def test_a_mistake_is_a_refusal_with_its_key_apart() -> None:
         "fix": "",
         "where": "takeover:local.port",
     }
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+PLACES = [(key, name) for key, value in VALID.items() for name in (None, *value)]
+
+
+def mistakes_of(raw: dict[str, str]) -> list[str]:
+    """What is wrong, as text that a terminal can show; anything but a refusal passes through as it is."""
+    try:
+        parse_settings(raw, stack="dev")
+    except Refusals as refusals:
+        return [str(mistake).encode().decode() for mistake in refusals.mistakes]
+    return []
+
+
+@settings(max_examples=150)
+@given(place=st.sampled_from(PLACES), value=JSON)
+def test_whatever_stands_at_one_place_is_read_or_refused_by_its_key(place: tuple[str, str | None], value: Any) -> None:
+    key, name = place
+    changed = value if name is None else {**VALID[key], name: value}
+    raw = {each: json.dumps(changed if each == key else content) for each, content in VALID.items()}
+    # What one change makes wrong elsewhere: another provider's options are left over.
+    assert [
+        text for text in mistakes_of(raw) if not text.startswith((f"takeover:{key}", "takeover:local is set"))
+    ] == []
+
+
+@settings(max_examples=150)
+@given(text=st.text())
+def test_whatever_text_a_key_holds_is_read_or_refused_by_its_key(text: str) -> None:
+    raw = {key: json.dumps(value) for key, value in VALID.items()} | {"local": text}
+    assert [text for text in mistakes_of(raw) if not text.startswith("takeover:local")] == []
