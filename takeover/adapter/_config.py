@@ -16,10 +16,14 @@ CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
 # One rank and one alpha for the whole adapter, on linear layers only: that is what every serving engine takes.
-# Keys that PEFT may or may not write, the values that leave it so, and why no other value is published.
+# Keys that PEFT (0.21, 2026-11) may write, the values that leave it so, and why no other value is published.
 _PLAIN: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "alpha_pattern": ((None, {}), "one alpha holds for the whole adapter"),
     "bias": ((None, "none"), "engines serve no trained biases"),
+    "init_lora_weights": (
+        (None, True, False, "eva", "gaussian", "orthogonal"),
+        "such a start changes the base's own weights, and the base is pinned",
+    ),
     "lora_bias": ((None, False), "engines serve no trained biases"),
     "modules_to_save": ((None, []), "engines serve LoRA matrices only, no whole modules"),
     "rank_pattern": ((None, {}), "one rank holds for the whole adapter"),
@@ -27,6 +31,10 @@ _PLAIN: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "trainable_token_indices": ((None, []), "engines serve no trained tokens"),
     "use_dora": ((None, False), "engines serve no DoRA"),
 }
+_VARIANTS = (
+    "alora_invocation_tokens", "arrow_config", "kasa_config", "layer_replication", "monteclora_config", "use_bdlora",
+    "use_qalora", "velora_config",
+)  # fmt: skip
 _SETS = ("exclude_modules", "target_modules")
 _FLOATS = {"F16", "BF16", "F32", "F64"}
 
@@ -84,7 +92,8 @@ def _config_mistakes(raw: Mapping[str, Any], where: str) -> Iterator[Refused]:
         if not is_sound:
             said = f"{key} is {_short(raw.get(key))}, but it must be {wanted}"
             yield Refused(said, fix="Write the adapter again by `takeover train`.", where=where)
-    for key, (plain, reason) in _PLAIN.items():
+    variants = dict.fromkeys(_VARIANTS, ((None, False), "engines serve plain LoRA only"))
+    for key, (plain, reason) in {**_PLAIN, **variants}.items():
         if raw.get(key) not in plain:
             yield Refused(
                 f"{key} is {_short(raw[key])}: {reason}", fix=f"Train without {key}: a plain LoRA.", where=where

@@ -166,6 +166,11 @@ CASES = [
           (CONFIG, "use_dora is True: engines serve no DoRA"))),
     Case("a rank of its own for one module", config(rank_pattern={"q_proj": 8}),
          ((CONFIG, "rank_pattern is {'q_proj': 8}: one rank holds for the whole adapter"),)),
+    Case("a start that changed the base", config(init_lora_weights="pissa"),
+         ((CONFIG, "init_lora_weights is 'pissa': such a start changes the base's own weights, and the base is "
+           "pinned"),)),
+    Case("a variant of LoRA", config(layer_replication=[[0, 2]]),
+         ((CONFIG, "layer_replication is [[0, 2]]: engines serve plain LoRA only"),)),
     Case("another method than LoRA", config(peft_type="IA3"),
          ((CONFIG, "peft_type is 'IA3', but it must be 'LORA'"),)),
     Case("a rank that is no number", config(r="4"), ((CONFIG, "r is '4', but it must be a whole number above 0"),)),
