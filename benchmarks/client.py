@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 _STUB = """
@@ -58,23 +59,24 @@ def main() -> None:
     wanted = parser.parse_args()
 
     import openai
+    from pydantic import SecretStr
 
     from takeover import Client
     from takeover.outputs import example, save_outputs
 
     with stub_url() as url, tempfile.TemporaryDirectory() as folder:
-        outputs = example().model_copy(update={"url": url})
-        key, model = "stub-key-7f3a", outputs.model
-        save_outputs(Path(folder) / "endpoint.json", outputs.model_copy(update={"api_key": _secret(key)}))
+        key = "stub-key-7f3a"
+        outputs = example().model_copy(update={"url": url, "api_key": SecretStr(key)})
+        save_outputs(Path(folder) / "endpoint.json", outputs)
         ours = Client.from_file(Path(folder) / "endpoint.json")
         bare = openai.OpenAI(base_url=url, api_key=key, http_client=openai.DefaultHttpxClient(trust_env=False))
-        turns = [{"role": "user", "content": "Where is my parcel?"}]
+        turns: list[Any] = [{"role": "user", "content": "Where is my parcel?"}]
 
         def ask_ours() -> str:
             return ours.chat(turns, max_tokens=32).text
 
         def ask_bare() -> str | None:
-            reply = bare.chat.completions.create(model=model, messages=turns, max_tokens=32)  # type: ignore[arg-type]
+            reply = bare.chat.completions.create(model=outputs.model, messages=turns, max_tokens=32)
             return reply.choices[0].message.content
 
         assert ask_ours() == ask_bare()
@@ -93,12 +95,6 @@ def report(ours: list[float], bare: list[float]) -> None:
         "command": "python -m benchmarks.client",
     }
     print(json.dumps(row))
-
-
-def _secret(text: str) -> object:
-    from pydantic import SecretStr
-
-    return SecretStr(text)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from unicodedata import category
 
 import typer
 
@@ -120,14 +121,19 @@ def _source(stack: str | None, outputs_file: Path | None) -> Source:
 
 
 def _print_as_it_comes(texts: Iterable[str]) -> None:
-    text = ""
+    text, shown = "", _harmless if sys.stdout.isatty() else str
     try:
         for text in texts:
-            sys.stdout.write(text)
+            sys.stdout.write(shown(text))
             sys.stdout.flush()
     finally:
         if text and not text.endswith("\n"):
             sys.stdout.write("\n")
+
+
+def _harmless(text: str) -> str:
+    """Without the control characters that a terminal obeys: what a model writes is not to be trusted."""
+    return "".join(letter for letter in text if letter in "\n\t" or category(letter) != "Cc")
 
 
 def _ask_beside_base(
@@ -143,7 +149,7 @@ def _ask_beside_base(
     table = Table(show_lines=True)
     for reply, title in ((base, "base"), (ours, "adapter")):
         table.add_column(Text(f"{title}: {reply.model}"), ratio=1, overflow="fold")
-    table.add_row(Text(base.text.strip()), Text(ours.text.strip()))
+    table.add_row(*(Text(_harmless(reply.text).strip()) for reply in (base, ours)))
     out.print(table, soft_wrap=False)
 
 

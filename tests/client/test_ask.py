@@ -97,6 +97,19 @@ def test_base_and_adapter_are_asked_the_same_at_temperature_0(run: Run, file: st
     assert asked == [{"model": MODEL, **same}, {"model": BASE, **same}]
 
 
+@pytest.mark.parametrize("option", [[], ["--beside-base"]])
+def test_a_model_cannot_command_the_terminal(
+    run: Run, file: str, option: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    ran = run("ask", "\x1b[2Jhello\nworld", "--outputs", file, *option)
+    assert ("says: [2Jhello" in ran.out, "world" in ran.out, "\x1b[2J" in ran.out) == (True, True, False)
+
+
+def test_what_is_piped_on_is_what_the_model_wrote(run: Run, file: str) -> None:
+    assert run("ask", "\x1b[2Jhello", "--outputs", file) == Ran(0, f"{MODEL} says: \x1b[2Jhello\n")
+
+
 def test_base_and_adapter_as_json(run: Run, file: str) -> None:
     ran = run("ask", "hello", "--outputs", file, "--beside-base", "--json")
     document = json.loads(ran.out)
