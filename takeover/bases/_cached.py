@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from takeover.folders import digest_text, full_disk_refused, new_folder, sha256_of, walk
 
@@ -25,7 +26,7 @@ def cached_folder(folder: Path, make: Callable[[Path], None], say: Say) -> Path:
     """
     with full_disk_refused(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(folder.name + ".lock")):
+        with _lock(folder, say):
             if _is_whole(folder):
                 return folder
             if folder.exists():
@@ -35,6 +36,20 @@ def cached_folder(folder: Path, make: Callable[[Path], None], say: Say) -> Path:
                 make(building)
                 (building / _SEAL).write_text(digest_text(_hashes(building)), encoding="utf-8")
     return folder
+
+
+@contextmanager
+def _lock(folder: Path, say: Say) -> Iterator[None]:
+    lock = FileLock(folder.with_name(folder.name + ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"waiting for another process that makes or checks {folder.name}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _hashes(folder: Path) -> dict[str, str]:

