@@ -1,0 +1,37 @@
+"""The ground that the conformance suite stands on: one fake world per tier of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from worlds import WORLDS, World
+
+from takeover.providers import provider_for
+from takeover.providers._base import InferenceProvider
+from takeover.tiers import TIERS, Tier
+
+__all__ = ["Ground", "ground"]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A tier under test: its record, its provider, its fake world, and a folder."""
+
+    tier: Tier
+    provider: InferenceProvider
+    world: World
+    folder: Path
+
+
+@pytest.fixture(params=list(TIERS))
+def ground(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
+    record = TIERS[request.param]
+    world = WORLDS[record.name](tmp_path, monkeypatch)
+    try:
+        yield Ground(record, provider_for(record.name), world, tmp_path)
+        assert world.violations() == []
+    finally:
+        world.close()

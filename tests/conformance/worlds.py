@@ -1,0 +1,123 @@
+"""What the conformance suite needs of a tier: a fake world of its vendor. One class per tier, one row in WORLDS."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+import pytest
+from fakes.canned import canned
+from pydantic import SecretStr
+
+from takeover.providers._base import Endpoint, EndpointSpec, TrainedModel
+
+BASE = "tiny"
+KEY = "a-key-that-must-not-be-seen"
+
+
+class World(Protocol):
+    """One tier's vendor, faked. It is made for one test, in `folder`, and ended with it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None: ...
+
+    def existing(self, name: str) -> int:
+        """How many endpoints of that name the vendor has, counted without the provider under test."""
+        ...
+
+    def secrets(self, name: str) -> list[str]:
+        """Everything that must never be shown of that endpoint."""
+        ...
+
+    def logs(self, name: str) -> str:
+        """What the tier's processes wrote, for the search for secrets."""
+        ...
+
+    def next_start_dies(self, words: str) -> None:
+        """From now on a server of this tier prints `words` and ends while it starts."""
+        ...
+
+    def answering(self, status: int | None, body: str, headers: Mapping[str, str]) -> Iterator[Endpoint]:
+        """A context: an endpoint that gives this answer (None: a cut connection) to every request."""
+        ...
+
+    def violations(self) -> list[str]:
+        """Requests that the vendor does not describe."""
+        ...
+
+    def close(self) -> None:
+        """End what still runs."""
+        ...
+
+
+class LocalWorld:
+    """Processes of this machine, by the stand-in for serving/local."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home = folder / "home"
+        self.monkeypatch = monkeypatch
+        fake = Path(__file__).parents[1] / "fakes" / "local_server.py"
+        monkeypatch.setenv("TAKEOVER_HOME", str(self.home))
+        monkeypatch.setenv("TAKEOVER_LOCAL_SERVER", f"{sys.executable} {fake}")
+
+    def _servers(self, name: str = "") -> list[psutil.Process]:
+        """By their command lines: the provider itself goes by other marks."""
+        wanted = f"{self.home}/endpoints/{name}"
+        return [process for process in psutil.process_iter() if _state_dir(process).startswith(wanted)]
+
+    def existing(self, name: str) -> int:
+        return len(self._servers(f"{name}"))
+
+    def secrets(self, name: str) -> list[str]:
+        return [(self.home / "endpoints" / name / "key").read_text().strip()]
+
+    def logs(self, name: str) -> str:
+        return (self.home / "endpoints" / name / "server.log").read_text()
+
+    def next_start_dies(self, words: str) -> None:
+        self.monkeypatch.setenv("TAKEOVER_FAKE_DIES", words)
+
+    @contextmanager
+    def answering(self, status: int | None, body: str, headers: Mapping[str, str]) -> Iterator[Endpoint]:
+        with canned(status, body, headers) as root:
+            yield Endpoint(
+                id="x", name="x", provider="local", url=f"{root}/v1", models=("a@1",), api_key=SecretStr(KEY)
+            )
+
+    def violations(self) -> list[str]:
+        logs = self.home.glob("endpoints/*/server.log")
+        return [line for log in logs for line in log.read_text().splitlines() if "VIOLATION" in line]
+
+    def close(self) -> None:
+        for process in self._servers():
+            process.kill()
+
+
+def _state_dir(process: psutil.Process) -> str:
+    try:
+        words = process.cmdline()
+    except psutil.Error:
+        return ""
+    return words[words.index("--state-dir") + 1] if "--state-dir" in words else ""
+
+
+WORLDS: Mapping[str, type[World]] = {"local": LocalWorld}
+
+
+def make_model(folder: Path, mark: str, *, name: str = "tone", rank: int = 8) -> TrainedModel:
+    """An adapter that is nothing but its manifest: `mark` is one hexadecimal digit, and makes the digest."""
+    path = folder / f"{name}-{mark}"
+    path.mkdir(parents=True, exist_ok=True)
+    digest = "sha256:" + mark * 64
+    (path / "manifest.json").write_text(json.dumps({"digest": digest}))
+    served_name = f"{name}@{mark * 12}"
+    return TrainedModel(name=name, digest=digest, served_name=served_name, path=os.fspath(path), base=BASE, rank=rank)
+
+
+def make_spec(name: str, **changes: object) -> EndpointSpec:
+    return EndpointSpec.model_validate({"name": name, "base": BASE, **changes})
