@@ -5,21 +5,29 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def tiers_page() -> str:
     """docs/tiers.md: the registry as a table, a column for each tier."""
-    from takeover.tiers import TIERS, Feature, Yes
+    from takeover.tiers import TIERS, Feature, No, Tier, Yes
 
-    def cell(answer: object) -> str:
+    def cell(answer: Yes | No) -> str:
         if isinstance(answer, Yes):
             return f"yes, {answer.note}" if answer.note else "yes"
-        return f"no: {answer.reason}; use {answer.instead}"  # type: ignore[attr-defined]
+        return f"no: {answer.reason}; use {answer.instead}"
+
+    def cold_start(record: Tier) -> str:
+        found = record.cold_start
+        return f"{found.low_ms / 1000:g}-{found.high_ms / 1000:g} s ({found.source}, {found.date})"
 
     names = list(TIERS)
     head = ["", *names]
@@ -27,13 +35,7 @@ def tiers_page() -> str:
         ["kind", *(record.kind.value for record in TIERS.values())],
         ["environments", *(", ".join(record.environments) for record in TIERS.values())],
         ["variables", *(", ".join(record.environment_variables) or "none" for record in TIERS.values())],
-        [
-            "cold start",
-            *(
-                f"{r.cold_start.low_ms / 1000:g}-{r.cold_start.high_ms / 1000:g} s ({r.cold_start.source}, {r.cold_start.date})"
-                for r in TIERS.values()
-            ),
-        ],
+        ["cold start", *(cold_start(record) for record in TIERS.values())],
         ["largest rank", *(str(record.largest_rank) for record in TIERS.values())],
         ["autoscaling signal", *(record.autoscaling_signal for record in TIERS.values())],
         *([feature.value, *(cell(record.supports[feature]) for record in TIERS.values())] for feature in Feature),
@@ -41,6 +43,70 @@ def tiers_page() -> str:
     lines = [" | ".join(row) for row in (head, ["---"] * len(head), *rows)]
     table = "\n".join(f"| {line} |" for line in lines)
     return f"# Tiers\n\nGenerated from `takeover/tiers.py` by `make docs`.\n\n{table}\n"
+
+
+def settings_page() -> str:
+    """docs/settings.md: what a stack file may say, out of the types that read it."""
+    from takeover.settings import _models as models
+
+    parts = [
+        "# Settings",
+        "What `Pulumi.<stack>.yaml` may say under `config:`. Generated from `takeover/settings/` by `make docs`.",
+        "A wrong key, value or combination stops the preview, all mistakes at once; nothing is created.",
+    ]
+    for key, model in (
+        ("hosting", models.Hosting),
+        ("adapter", models.AdapterKeys),
+        ("workload", models.Workload),
+        ("budget", models.Budget),
+        ("local", models.LocalOptions),
+    ):
+        filled = ("coldStartTolerance", "minReplicas", "maxReplicas") if key == "hosting" else ()
+        parts += [f"## `takeover:{key}`", " ".join((model.__doc__ or "").split()), _schema_table(model, filled)]
+        if key == "hosting":
+            parts.append(_environments_table())
+        if key == "adapter":
+            parts.append(
+                "`takeover:adapters` is a list of such entries: several adapters on one base, the first the default."
+            )
+    return "\n\n".join(parts) + "\n"
+
+
+def _environments_table() -> str:
+    """A row for each environment: the keys it needs, and what it fills in."""
+    from takeover.settings._hosting import _SHAPES
+
+    rows = ["| environment | needs | may have | fills in |", "|---|---|---|---|"]
+    for name, shape in _SHAPES.items():
+        fills = {"coldStartTolerance": shape.tolerance, **shape.defaults}
+        cells = (shape.needs, shape.may, [f"{key}: {value}" for key, value in fills.items()])
+        rows.append(
+            f"| {name} | " + " | ".join(", ".join(f"`{word}`" for word in cell) or "-" for cell in cells) + " |"
+        )
+    return "\n".join(rows)
+
+
+def _schema_table(model: type[BaseModel], filled: tuple[str, ...] = ()) -> str:
+    """A row for each key: what it may be, and its default; `filled` are those that the environment fills in."""
+    schema = model.model_json_schema(by_alias=True)
+    required = set(schema.get("required", ()))
+    rows = ["| key | value | default |", "|---|---|---|"]
+    for name, field in schema["properties"].items():
+        needed = "the environment's" if name in filled else "needed"
+        default = needed if name in required else f"`{json.dumps(field.get('default'))}`"
+        rows.append(f"| `{name}` | {_words(field)} | {default if default != '`null`' else 'none'} |")
+    return "\n".join(rows)
+
+
+def _words(field: Mapping[str, Any]) -> str:
+    """One JSON Schema of a value in words."""
+    if "anyOf" in field:
+        return " or ".join(_words(each) for each in field["anyOf"] if each.get("type") != "null")
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    bounds = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "above", "pattern": "like"}
+    said = [f"{word} `{field[key]}`".replace("|", "\\|") for key, word in bounds.items() if key in field]
+    return " ".join((field["type"], *said))
 
 
 def outputs_schema() -> str:
@@ -52,6 +118,7 @@ def outputs_schema() -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/outputs.schema.json": outputs_schema,
+    "docs/settings.md": settings_page,
     "docs/tiers.md": tiers_page,
 }
 

@@ -1,4 +1,4 @@
-"""For every test: no network but the loopback (pytest-socket, in pyproject.toml), no vendor's variables, a home apart."""
+"""For every test: no network but the loopback (pytest-socket), no vendor's variables, a home apart."""
 
 from __future__ import annotations
 

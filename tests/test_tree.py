@@ -22,7 +22,9 @@ def test_the_names_of_test_files_are_unique_because_the_folders_are_no_packages(
     assert sorted(names) == sorted(set(names))
 
 
-@pytest.mark.parametrize("module", ["takeover", "takeover.tiers", "takeover.errors", "takeover.cli", "takeover.outputs"])
+@pytest.mark.parametrize(
+    "module", ["takeover", "takeover.tiers", "takeover.errors", "takeover.cli", "takeover.outputs"]
+)
 def test_what_an_application_or_the_command_line_imports_brings_no_heavy_library(module: str) -> None:
     heavy = ("torch", "transformers", "pulumi", "openai", "matplotlib", "boto3", "modal", "pulumi_aws")
     code = f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])"
