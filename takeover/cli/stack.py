@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,7 +82,7 @@ def _operate(operation: str, stack: str, as_json: bool) -> None:
     from takeover.engine.stacks import Outcome, StackDriver
 
     watch = Watch()
-    driver = StackDriver(stack, _program, say=watch.say, on_line=watch.line)
+    driver = StackDriver(stack, _program, say=watch.say, on_line=watch.line, preload=_load_program)
     with watch.open():
         outcome: Outcome = getattr(driver, operation)()
     if as_json:
@@ -95,11 +96,15 @@ def _operate(operation: str, stack: str, as_json: bool) -> None:
         err.print(f'Ask it: takeover ask "..." --stack {stack}', markup=False, style="dim")
 
 
-def _program() -> None:
-    """The function that `__main__.py` runs too; imported when the engine asks for it, not before."""
+def _load_program() -> Callable[[], None]:
+    """The function that `__main__.py` runs too; its imports cost more than the rest of the command."""
     from components.program import program
 
-    program()
+    return program
+
+
+def _program() -> None:
+    _load_program()()
 
 
 def _print_table(values: dict[str, Any], names: tuple[str, ...]) -> None:

@@ -6,6 +6,7 @@ state are the ones that plain `pulumi` makes in the project's folder.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -75,9 +76,9 @@ class _Journal:
 class StackDriver:
     """Drives one stack with `program`, the function that `__main__.py` runs too.
 
-    `say` hears sentences (what is waited for, what was mended), `on_line` the engine's events. Every operation raises
-    TakeoverErrors only: Refused for bad input (nothing was changed), what the program raised as it is, VendorError
-    for the rest.
+    `say` hears sentences (what is waited for, what was mended), `on_line` the engine's events. `preload` imports what
+    the program needs, while the engine starts. Every operation raises TakeoverErrors only: Refused for bad input
+    (nothing was changed), what the program raised as it is, VendorError for the rest.
     """
 
     def __init__(
@@ -88,12 +89,14 @@ class StackDriver:
         project_dir: Path | None = None,
         say: Callable[[str], None] = lambda _: None,
         on_line: Callable[[Line], None] = lambda _: None,
+        preload: Callable[[], object] = lambda: None,
     ) -> None:
         self.stack = stack
         self.project = open_project(project_dir)
         self.say = say
         self.on_line = on_line
         self._program = program
+        self._preload = preload
         self._raised: list[TakeoverError] = []
 
     def preview(self) -> Outcome:
@@ -169,6 +172,11 @@ class StackDriver:
             self._raised.append(program_failure(error))
             raise RunError(self._raised[-1].happened) from None
 
+    def _preload_quietly(self) -> None:
+        # What cannot be imported is reported when the program itself asks for it.
+        with suppress(Exception):
+            self._preload()
+
     def _operate(self, operation: Operation, *, creates: bool = False) -> Outcome:
         from pulumi.automation import CommandError
 
@@ -176,6 +184,8 @@ class StackDriver:
         warnings.filterwarnings("ignore", message="Failed to parse engine event|Error in event stream")
         stack, workspace, command = self._open()
         journal = _Journal(self.on_line)
+        if creates:
+            threading.Thread(target=self._preload_quietly, daemon=True).start()
         try:
             self._run(operation, stack, workspace, journal, creates=creates)
             if journal.interrupted:

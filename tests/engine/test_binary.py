@@ -92,6 +92,16 @@ def test_an_engine_on_path_comes_first(cache: Path, tmp_path: Path) -> None:
     assert binary.find() == Engine(path, (3, 300, 2), "PATH")
 
 
+def test_an_engine_on_path_is_asked_for_its_version_once(cache: Path, tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    path = executable(tmp_path / "bin" / "pulumi", f"#!/bin/sh\necho >>{asked}\necho v3.300.2\n")
+    assert [binary.find(), binary.find()] == [Engine(path, (3, 300, 2), "PATH")] * 2
+    assert asked.read_text() == "\n"
+    executable(path, f"#!/bin/sh\necho >>{asked}\necho v3.301.0 # newer\n")
+    assert binary.find() == Engine(path, (3, 301, 0), "PATH")
+    assert asked.read_text() == "\n\n"
+
+
 @dataclass(frozen=True)
 class Unfit:
     id: str

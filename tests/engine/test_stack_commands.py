@@ -29,7 +29,7 @@ def operations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     class Remembers:
         def __init__(
-            self, stack: str, program: Callable[[], None], say: Callable[[str], None], on_line: Callable[[Line], None]
+            self, stack: str, program: Callable[[], None], on_line: Callable[[Line], None], **_: Callable[..., object]
         ) -> None:
             self.stack, self.on_line = stack, on_line
 
