@@ -16,7 +16,7 @@ from takeover.providers._http import send
 from takeover.providers._local_engines import Launch
 from takeover.providers._local_state import EndpointFolder, ServerFile
 from takeover.providers._openai import Server, build_health
-from takeover.providers._process import ProcessId, find, find_marked, spawn, stop, tail
+from takeover.providers._process import find, find_marked, spawn, stop, tail
 from takeover.providers._progress import progress
 
 __all__ = ["ensure_running", "is_healthy", "require_free_port", "running", "stop_all"]
@@ -36,9 +36,9 @@ class Running:
 
 
 def running(folder: EndpointFolder) -> psutil.Process | None:
-    """The live process that `server.json` names, by pid and start time."""
+    """The live process that `server.json` names."""
     server = folder.server()
-    return find(server.process) if server else None
+    return find(server.process, folder.path) if server else None
 
 
 async def stop_all(folder: EndpointFolder, *, drain_s: float) -> None:
@@ -138,7 +138,7 @@ async def _wait(folder: EndpointFolder, found: Running, give_up_at: float, timeo
     """The server file once it is ready; None when it ended and another look is due; raises when it died for good."""
     said, say_at = "", time.monotonic() + _SAY_EVERY_S
     while True:
-        code = _exit_code(found)
+        code = _exit_code(folder, found)
         if code is not None:
             _raise_if_for_good(folder, found, code)
             return None
@@ -166,12 +166,11 @@ async def is_healthy(root: str) -> bool:
         return False
 
 
-def _exit_code(found: Running) -> int | None:
+def _exit_code(folder: EndpointFolder, found: Running) -> int | None:
     """How it ended, None while it runs; -1 for one that another process started, whose code nobody keeps."""
     if found.child is not None:
         return found.child.poll()
-    identity = ProcessId(found.process.pid, found.process.create_time()) if found.process.is_running() else None
-    return None if identity and find(identity) else -1
+    return None if running(folder) == found.process else -1
 
 
 def _raise_if_for_good(folder: EndpointFolder, found: Running, code: int) -> None:

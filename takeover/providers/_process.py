@@ -1,7 +1,7 @@
 """Processes that outlive the one that starts them, found again without ever mistaking a stranger for one of ours.
 
 A process of an endpoint carries the endpoint's folder in its environment (`TAKEOVER_ENDPOINT_DIR`). A pid alone is
-never trusted: it goes together with the start time that the system keeps for it.
+never trusted: it goes together with that mark and with the start time that the system keeps for it.
 """
 
 from __future__ import annotations
@@ -39,15 +39,14 @@ class ProcessId:
     start_time: float
 
 
-def find(identity: ProcessId) -> psutil.Process | None:
-    """The process if it still runs and is the same one; a zombie has ended, a recycled pid is another process."""
+def find(identity: ProcessId, folder: Path) -> psutil.Process | None:
+    """The process of the endpoint in `folder` if it still runs; a zombie has ended, a recycled pid is another one."""
     try:
         process = psutil.Process(identity.pid)
-        if abs(process.create_time() - identity.start_time) > _SAME_START_S:
-            return None
-        return None if process.status() == psutil.STATUS_ZOMBIE else process
+        is_same = abs(process.create_time() - identity.start_time) < _SAME_START_S
     except psutil.Error:
         return None
+    return process if is_same and _mark_of(process) == str(folder) else None
 
 
 def find_marked(folder: Path) -> list[psutil.Process]:
@@ -57,10 +56,9 @@ def find_marked(folder: Path) -> list[psutil.Process]:
 
 
 def _mark_of(process: psutil.Process) -> str | None:
+    """The folder that it carries; None for one that carries none, has ended, or is of another user."""
     try:
-        if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        return process.environ().get(MARK)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.environ().get(MARK)
     except (psutil.Error, OSError):
         return None
 

@@ -169,7 +169,9 @@ async def _unhealthy_because(folder: EndpointFolder, record: Record) -> str:
     server = folder.server()
     if server is None or running(folder) is None:
         return "its process is gone"
-    return "" if await is_healthy(server.root) else f"its process is {server.state}"
+    if await is_healthy(server.root):
+        return ""
+    return "it does not answer" if server.state == "ready" else f"it is {server.state}"
 
 
 def _digest(adapter: ServedAdapter, record: Record) -> str:
