@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from takeover.adapter import _payload, digest_of, payload_files, write_adapter
 from takeover.errors import Refusals, Refused
+from takeover.folders import digest_text
 
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj")
 
@@ -63,6 +64,13 @@ def test_a_name_that_sha256sum_would_escape_is_refused(tmp_path: Path, name: str
     with pytest.raises(Refused, match="backslash or a line break") as refused:
         digest_of(tmp_path)
     assert refused.value.where == name
+
+
+def test_the_text_is_sorted_by_the_bytes_of_the_path_whatever_the_order_given() -> None:
+    hashes = {"b": "2" * 64, "ä": "4" * 64, "a/b": "1" * 64, "B": "0" * 64, "z": "3" * 64}
+    assert digest_text(hashes) == "".join(
+        f"{str(place) * 64}  {path}\n" for place, path in enumerate(["B", "a/b", "b", "z", "ä"])
+    )
 
 
 def test_a_link_has_no_digest(tmp_path: Path) -> None:

@@ -209,6 +209,18 @@ def test_a_duplicate_key_in_the_manifest_is_refused_even_where_its_checksum_fits
     assert [mistake.where for mistake in refused.value.mistakes] == [f"{folder}/manifest.json"]
 
 
+def test_a_manifest_in_another_layout_is_refused_even_where_its_checksum_fits(tmp_path: Path) -> None:
+    folder = make_adapter(tmp_path / "adapter").path
+    raw = json.loads((folder / "manifest.json").read_text())
+    other = dict(reversed(list({**raw, "manifestDigest": "?"}.items())))
+    seal(folder, {}, json.dumps(other, indent=2, ensure_ascii=False) + "\n")
+    with pytest.raises(Refusals) as refused:
+        open_adapter(folder)
+    assert [(mistake.where, mistake.happened) for mistake in refused.value.mistakes] == [
+        (f"{folder}/manifest.json", "its bytes are not those that were written")
+    ]
+
+
 def test_a_listed_path_that_climbs_out_is_refused_even_where_every_checksum_fits(tmp_path: Path) -> None:
     folder = make_adapter(tmp_path / "adapter").path
     files = {"../outside": "0" * 64, **{name: sha((folder / name).read_bytes()) for name in PAYLOAD}}

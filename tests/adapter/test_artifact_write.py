@@ -127,6 +127,15 @@ def test_a_full_disk_is_refused_and_nothing_is_left(trained: Trained, monkeypatc
     assert listing(trained.out.parent) == []
 
 
+def test_a_copy_that_is_not_whole_is_noticed_before_it_is_published(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "copyfile", lambda source, target: target.write_bytes(source.read_bytes()[:-4]))
+    with pytest.raises(Refusals, match="this is no sound safetensors file"):
+        write(trained)
+    assert listing(trained.out.parent) == []
+
+
 def test_a_report_with_anything_but_pages_and_plots_is_refused_and_nothing_is_left(
     trained: Trained, tmp_path: Path
 ) -> None:
