@@ -82,6 +82,8 @@ class Watch:
         if line.planning:
             err.print(describe(line.step, {}), markup=False, style=_COLOURS.get(_kind(line.step.op)))
             return
+        if not line.step.custom:
+            return
         self._running[line.step.urn] = (line.step, time.monotonic())
         if not err.is_terminal:
             err.print(describe(line.step, _DOING), markup=False)

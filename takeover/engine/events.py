@@ -21,13 +21,17 @@ _COLOUR = re.compile(r"<\{%[^%]*%\}>")
 
 @dataclass(frozen=True)
 class Step:
-    """One resource and what is done to it; `changed` are the property paths that differ."""
+    """One resource and what is done to it; `changed` are the property paths that differ.
+
+    A component (`custom` false) only holds other resources together: nothing is done for it.
+    """
 
     type: str
     name: str
     op: str
     changed: tuple[str, ...] = ()
     urn: str = ""
+    custom: bool = True
 
     def __str__(self) -> str:
         what = f" ({', '.join(self.changed)})" if self.changed else ""
@@ -94,7 +98,15 @@ def read_event(event: EngineEvent) -> Line | None:
 
 def _step(metadata: StepEventMetadata) -> Step:
     changed = metadata.detailed_diff or dict.fromkeys(metadata.diffs or ())
-    return Step(metadata.type, name_of(metadata.urn), str(metadata.op.value), tuple(sorted(changed)), metadata.urn)
+    state = metadata.new or metadata.old
+    return Step(
+        type=metadata.type,
+        name=name_of(metadata.urn),
+        op=str(metadata.op.value),
+        changed=tuple(sorted(changed)),
+        urn=metadata.urn,
+        custom=bool(state and state.custom),
+    )
 
 
 def _worth_a_line(step: Step, *also: str) -> bool:

@@ -22,6 +22,7 @@ _CONSEQUENCES = re.compile(
 _CHECK = re.compile(r"property (?P<key>\S+) value \{.*\} has a problem: (?P<reason>.*)", re.DOTALL)
 _PREFIX = re.compile(r"^(error: )+|^python inline source runtime error: ")
 _LOCKED_BY = re.compile(r"created by (\S+) \(pid (\d+)\) at (\S+)")
+_DISK_FULL = "no space left on device"
 _PASSPHRASE = ("incorrect passphrase", "passphrase must be set")
 # A provider's error crosses the engine as text: `Refused: the port is taken`, its parts on lines of their own.
 _NAMED = re.compile(r"^(?P<name>[A-Z]\w+): (?P<text>.*)", re.DOTALL)
@@ -35,6 +36,8 @@ def failure(messages: Sequence[Said], printed: str, stack: str) -> TakeoverError
     if "the stack is currently locked by" in printed or "Another update is currently in progress" in printed:
         by = _LOCKED_BY.search(printed)
         return held(stack, f"pid {by[2]} of {by[1]}, since {by[3]}" if by else "")
+    if any(_DISK_FULL in text for text in (printed, *(message.text for message in messages))):
+        return _disk_full(stack)
     if any(words in printed for words in _PASSPHRASE):
         return _wrong_passphrase(stack)
     found = [_one(message) for message in _reasons(messages)]
@@ -105,6 +108,14 @@ def _wrong_passphrase(stack: str) -> Refused:
         why="It comes from PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE where one is set, else from the "
         "file `passphrase` in the project's home (.takeover), made with the first stack.",
         fix="Unset these variables, or set the one that the stack was made with.",
+    )
+
+
+def _disk_full(stack: str) -> Refused:
+    return Refused(
+        f"no space left to write the state of {stack}",
+        why="The disk (or the quota) of the project's home (.takeover), of the backend, or of /tmp is full.",
+        fix=f"Free some space; takeover up --stack {stack} goes on from there.",
     )
 
 

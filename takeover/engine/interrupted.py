@@ -9,6 +9,8 @@ from takeover.providers import provider_for
 
 __all__ = ["remove"]
 
+# A killed engine's plugin notices within a second that it is an orphan, and may make something until then.
+_ORPHAN_S = 2.0
 _ENDPOINT = "takeover:index:Endpoint"
 
 
@@ -23,6 +25,9 @@ def remove(pending: Pending) -> bool:
 async def _remove(provider_name: str, name: str) -> bool:
     provider = provider_for(provider_name)
     endpoint = await provider.find(name)
+    if endpoint is None:
+        await asyncio.sleep(_ORPHAN_S)
+        endpoint = await provider.find(name)
     if endpoint is None:
         return False
     await provider.destroy(endpoint)

@@ -192,7 +192,11 @@ class StackDriver:
                 self._mend(operation, stack, workspace, journal)
         except CommandError as error:
             raise self._reason(error, journal, command) from None
-        outputs = self.outputs() if operation == "up" else {}
+        outputs: dict[str, Any] = {}
+        if operation == "up":
+            # A program may export nothing, and is up all the same.
+            with suppress(NotUp):
+                outputs = self.outputs()
         summary = journal.summary
         return Outcome(
             self.stack,

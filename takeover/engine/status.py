@@ -31,11 +31,16 @@ class Status:
     digest: str = ""
 
     def __str__(self) -> str:
+        unfinished = [f"  unfinished: {name}" for name in self.unfinished]
+        if not self.up and self.resources + len(unfinished):
+            head = f"{self.stack}: not up, but its state of {self.written} holds {self.resources} resources"
+            fix = f"  takeover up --stack {self.stack} goes on, takeover destroy --stack {self.stack} removes them"
+            return "\n".join((head, *unfinished, fix))
         if not self.up:
             return f"{self.stack}: not up. To put it up: takeover up --stack {self.stack}"
         lines = [
             f"{self.stack}: up, {self.resources} resources, state of {self.written}",
-            *(f"  unfinished: {name} (takeover up --stack {self.stack} goes on)" for name in self.unfinished),
+            *unfinished,
             f"  url     {self.url}",
             f"  model   {self.model}",
             f"  digest  {self.digest}",
@@ -46,31 +51,35 @@ class Status:
 
 def look(stack: str) -> Status:
     """Read the state and ask the endpoint once; a stack that is not up is an answer, not an error."""
-    project = open_project()
+    try:
+        state = read_state(open_project(), stack)
+    except NotUp:
+        return build_status(stack, None, {}, answers=False, health="")
     try:
         endpoint = stack_outputs(stack)["endpoint"]
-        state = read_state(project, stack)
     except (NotUp, KeyError):
-        return Status(stack, up=False, answers=False, health="")
+        return build_status(stack, None, state, answers=False, health="")
     answers, health = ask_health(str(endpoint["url"]))
     return build_status(stack, endpoint, state, answers=answers, health=health)
 
 
 def build_status(
-    stack: str, endpoint: Mapping[str, Any], state: Mapping[str, Any], *, answers: bool, health: str
+    stack: str, endpoint: Mapping[str, Any] | None, state: Mapping[str, Any], *, answers: bool, health: str
 ) -> Status:
-    """The status from what was read; pure."""
+    """The status from what was read; pure. `endpoint` is None where the stack has no outputs."""
+    fix = f"; takeover refresh --stack {stack}, then takeover up --stack {stack}" if health and not answers else ""
+    outputs = endpoint or {}
     return Status(
         stack,
-        up=True,
+        up=endpoint is not None,
         answers=answers,
-        health=health if answers else f"{health}; takeover refresh --stack {stack}, then takeover up --stack {stack}",
+        health=health + fix,
         resources=len(state.get("resources") or ()),
         written=str((state.get("manifest") or {}).get("time", ""))[:19].replace("T", " "),
         unfinished=tuple(pending.name for pending in pending_creates(state)),
-        url=str(endpoint["url"]),
-        model=str(endpoint.get("model", "")),
-        digest=str(endpoint.get("digest", "")),
+        url=str(outputs.get("url", "")),
+        model=str(outputs.get("model", "")),
+        digest=str(outputs.get("digest", "")),
     )
 
 

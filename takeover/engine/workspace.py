@@ -21,6 +21,7 @@ from semver import VersionInfo
 from takeover.engine.binary import Engine, Say
 from takeover.engine.project import Project, stack_file
 from takeover.errors import TakeoverError
+from takeover.folders import full_disk_refused
 
 __all__ = ["EngineCommand", "ProjectWorkspace", "Stopped", "settings_copy"]
 
@@ -143,8 +144,9 @@ class ProjectWorkspace(LocalWorkspace):
 @contextmanager
 def settings_copy(project: Project, stack: str) -> Iterator[Path]:
     """A copy of the stack's settings file for one operation, under the same name; the original is never written."""
+    original = stack_file(project.root, stack)
     with tempfile.TemporaryDirectory(dir=project.scratch(), prefix="settings-") as folder:
-        original = stack_file(project.root, stack)
         copy = Path(folder) / original.name
-        copy.write_bytes(original.read_bytes() if original.exists() else b"")
+        with full_disk_refused(copy):
+            copy.write_bytes(original.read_bytes() if original.exists() else b"")
         yield copy

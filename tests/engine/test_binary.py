@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -154,6 +156,19 @@ def test_no_way_left_is_one_refusal_with_every_reason(cache: Path, monkeypatch: 
         "without state, preview and refresh: takeover deploy --provider local --adapter DIR --outputs FILE."
     )
     assert caught.value.exit_code == 2
+
+
+def test_of_two_setups_at_once_one_waits_and_takes_what_the_other_got(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_install, "WAYS", (lambda *_: pytest.fail("the other one got an engine"),))
+    waits = Event()
+    with ThreadPoolExecutor(1) as pool:
+        with _install.one_at_a_time(cache, lambda _: None):
+            second = pool.submit(binary.find_or_install, lambda _: waits.set())
+            assert waits.wait(10)
+            path = executable(cache / "v3.274.1" / "pulumi")
+        assert second.result(10) == path
 
 
 @dataclass(frozen=True)

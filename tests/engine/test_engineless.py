@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from takeover.cli import app
-from takeover.engine import engineless
+from takeover.engine import engineless, interrupted
 from takeover.engine.interrupted import remove
 from takeover.engine.state import Pending
 from takeover.errors import Refused
@@ -131,7 +131,8 @@ def test_an_unknown_provider_is_refused(memory: Memory) -> None:
     assert memory.endpoints == {}
 
 
-def test_what_a_killed_up_began_is_removed_by_its_provider(memory: Memory) -> None:
+def test_what_a_killed_up_began_is_removed_by_its_provider(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupted, "_ORPHAN_S", 0.0)
     run(*DEPLOY)
     name = engineless.name_for(Path("build/endpoint.json"))
     inputs = {"provider": "local", "spec": {"name": name}}

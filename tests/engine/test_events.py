@@ -26,7 +26,15 @@ TYPE = "takeover:index:Endpoint"
 
 
 def step_event(kind: str, op: str, **more: Any) -> dict[str, Any]:
-    metadata = {"op": op, "urn": URN, "type": TYPE, "old": None, "new": None, "detailedDiff": None, "provider": ""}
+    metadata = {
+        "op": op,
+        "urn": URN,
+        "type": TYPE,
+        "old": None,
+        "new": {"custom": True},
+        "detailedDiff": None,
+        "provider": "",
+    }
     return {kind: {"metadata": metadata | more.pop("metadata", {}), **more}}
 
 
@@ -69,6 +77,11 @@ CASES = (
         Finished(Step(TYPE, "takeover-dev-ab12", "same", (), URN)),
     ),
     Case("an end in a preview says nothing new", step_event("resOutputsEvent", "create", planning=True), None),
+    Case(
+        "a component is told from a resource",
+        step_event("resourcePreEvent", "create", metadata={"new": {"custom": False}}),
+        Started(Step(TYPE, "takeover-dev-ab12", "create", (), URN, custom=False), planning=False),
+    ),
     Case("what stays the same", step_event("resourcePreEvent", "same"), None),
     Case("the sum of a replacement", step_event("resourcePreEvent", "replace"), None),
     Case(

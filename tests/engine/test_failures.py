@@ -117,6 +117,15 @@ CASES = (
     Case("only a consequence is known", (NOISE,), "", VendorError, "Resource monitor has terminated, shutting down"),
     Case("nothing is known", (), "", VendorError, "the Pulumi engine failed\n  It gave no reason."),
     Case(
+        "a full disk",
+        (Said("error", "could not write the checkpoint: write /s/x.json: no space left on device"),),
+        "",
+        Refused,
+        "no space left to write the state of dev\n"
+        "  The disk (or the quota) of the project's home (.takeover), of the backend, or of /tmp is full.\n"
+        "  Free some space; takeover up --stack dev goes on from there.",
+    ),
+    Case(
         "another update runs",
         (),
         LOCKED,

@@ -83,7 +83,9 @@ def test_json_is_one_document(operations: list[str]) -> None:
         "stack": "dev",
         "operation": "up",
         "changes": {"create": 1},
-        "steps": [{"type": STEP.type, "name": STEP.name, "op": "create", "changed": [], "urn": "urn:x"}],
+        "steps": [
+            {"type": STEP.type, "name": STEP.name, "op": "create", "changed": [], "urn": "urn:x", "custom": True}
+        ],
         "messages": [],
         "seconds": 2,
         "outputs": {"endpoint": ENDPOINT},

@@ -33,7 +33,7 @@ def test_a_stack_that_answers() -> None:
     status = build_status("dev", ENDPOINT, STATE, answers=True, health="answers, in 3 ms")
     assert str(status) == (
         "dev: up, 2 resources, state of 2026-11-24 22:31:12\n"
-        "  unfinished: new (takeover up --stack dev goes on)\n"
+        "  unfinished: new\n"
         "  url     http://127.0.0.1:8000/v1\n"
         "  model   a@3fa9c1d20b77\n"
         "  digest  sha256:3fa9\n"
@@ -47,8 +47,16 @@ def test_a_stack_that_does_not_answer_says_what_to_type() -> None:
 
 
 def test_a_stack_that_is_not_up() -> None:
-    assert str(Status("dev", up=False, answers=False, health="")) == (
-        "dev: not up. To put it up: takeover up --stack dev"
+    status = build_status("dev", None, {}, answers=False, health="")
+    assert status == Status("dev", up=False, answers=False, health="")
+    assert str(status) == "dev: not up. To put it up: takeover up --stack dev"
+
+
+def test_a_stack_that_is_half_up_says_what_its_state_holds() -> None:
+    assert str(build_status("dev", None, STATE, answers=False, health="")) == (
+        "dev: not up, but its state of 2026-11-24 22:31:12 holds 2 resources\n"
+        "  unfinished: new\n"
+        "  takeover up --stack dev goes on, takeover destroy --stack dev removes them"
     )
 
 

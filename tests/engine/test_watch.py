@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -72,6 +72,15 @@ RUNS = (
         "of what passes only some is kept where the screen is no terminal",
         (Said("info", "1 %", "x", passing=True), Said("info", "2 %", "x", passing=True)),
         "  x: 1 %\n",
+    ),
+    Run(
+        "a component is shown where it is planned, and not where nothing is done for it",
+        (
+            Started(replace(step("create"), custom=False), planning=True),
+            Started(replace(step("create"), custom=False), planning=False),
+            Finished(replace(step("create"), custom=False)),
+        ),
+        "  + create takeover:index:Endpoint dev-ab12\n",
     ),
     Run("brackets are no markup", (Said("info", "[bold]x[/bold] [secret]"),), "  [bold]x[/bold] [secret]\n"),
 )
