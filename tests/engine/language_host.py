@@ -12,6 +12,7 @@ import runpy
 import sys
 import time
 from concurrent import futures
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,10 @@ def main() -> None:
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    while os.getppid() == PARENT:
-        time.sleep(0.1)
+    # SIGINT is how the engine says good-bye.
+    with suppress(KeyboardInterrupt):
+        while os.getppid() == PARENT:
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":
