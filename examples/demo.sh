@@ -8,7 +8,8 @@ export PATH="$PWD/.venv/bin:$PATH"
 
 step() { printf '\n\033[1m$ %s\033[0m\n' "$*" >&2; "$@"; }
 
-step takeover train training/configs/quickstart.yaml --data examples/support-tone --out "$adapter" --resume
+step takeover train training/configs/quickstart.yaml --data examples/support-tone/train.jsonl \
+  --eval-data examples/support-tone/eval.jsonl --out "$adapter" --resume
 
 if takeover engine where >/dev/null 2>&1; then
   where=(--stack dev)

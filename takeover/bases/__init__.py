@@ -75,9 +75,11 @@ def is_revision(text: str) -> bool:
 
 
 def cache_dir() -> Path:
-    """Where bases are kept: `$TAKEOVER_CACHE`, else `~/.cache/takeover`. Not created here."""
+    """Where bases and the engine are kept: `$TAKEOVER_CACHE`, else `takeover` in the user's cache. Not created here."""
     chosen = os.environ.get("TAKEOVER_CACHE")
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "takeover"
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "takeover"
 
 
 def _folder(path: str) -> BaseRef:
