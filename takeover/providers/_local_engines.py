@@ -42,14 +42,19 @@ def server_command(override: str | None) -> tuple[str, ...]:
 
 
 def build_takeover_launch(
-    server: Sequence[str], folder: Path, models: Sequence[TrainedModel], spec: EndpointSpec, options: LocalOptions
+    server: Sequence[str],
+    folder: Path,
+    port: int,
+    models: Sequence[TrainedModel],
+    spec: EndpointSpec,
+    options: LocalOptions,
 ) -> Launch:
     context = ("--context-length", str(options.context_length)) if options.context_length else ()
     command = (
         *server,
         *("--state-dir", str(folder)),
         *("--base", spec.base),
-        *("--port", str(options.port)),
+        *("--port", str(port)),
         *("--dtype", options.dtype),
         *("--max-batch", str(options.max_batch)),
         *("--max-queue", str(options.max_queue)),

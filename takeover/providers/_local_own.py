@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 import time
+import zlib
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,13 +17,17 @@ from takeover.errors import Refused
 from takeover.providers._base import EndpointSpec, TrainedModel
 from takeover.providers._local_adapters import serve_exactly
 from takeover.providers._local_engines import Launch, build_takeover_launch, build_vllm_launch, server_command
-from takeover.providers._local_server import ensure_running, require_free_port, running
+from takeover.providers._local_server import ensure_running, is_free, require_free_port, running
 from takeover.providers._local_state import EndpointFolder, Record, ServerFile
 from takeover.providers._openai import Server
 from takeover.providers._progress import progress
 from takeover.settings import LocalOptions
 
 __all__ = ["deploy"]
+
+# Below the ports that systems give to outgoing connections (Linux from 32768, macOS from 49152).
+_LOWEST_PORT = 20_000
+_PORTS = 12_000
 
 
 async def deploy(
@@ -73,12 +77,12 @@ async def _launch(
     command: Sequence[str] | None,
 ) -> tuple[Launch, ServerFile | None]:
     """The command, and for a server that writes no `server.json` the one to write in its place."""
+    live = folder.server() if running(folder) else None
+    port = options.port or (live.port if live else _free_port(folder))
     if options.engine == "takeover":
         server = command or server_command(os.environ.get("TAKEOVER_LOCAL_SERVER"))
-        return build_takeover_launch(server, folder.path, models, spec, options), None
+        return build_takeover_launch(server, folder.path, port, models, spec, options), None
     python = _python_with_vllm()
-    live = folder.server() if running(folder) else None
-    port = options.port or (live.port if live else _free_port())
     base_path = await asyncio.to_thread(_materialised, spec.base)
     launch = build_vllm_launch(python, base_path, port, models, spec, options, folder.key() or SecretStr(""))
     url = f"http://127.0.0.1:{port}"
@@ -106,12 +110,10 @@ def _python_with_vllm() -> str:
     return named or sys.executable
 
 
-def _free_port() -> int:
-    """A port that is free now; vLLM takes no 0."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+def _free_port(folder: EndpointFolder) -> int:
+    """The first free port from the one that is this endpoint's: a server that comes back has its old address."""
+    first = zlib.crc32(str(folder.path).encode()) % _PORTS
+    return next(port for step in range(_PORTS) if is_free(port := _LOWEST_PORT + (first + step) % _PORTS))
 
 
 def _materialised(base: str) -> Path:

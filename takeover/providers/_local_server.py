@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import socket
 import subprocess
@@ -19,10 +20,12 @@ from takeover.providers._openai import Server, build_health
 from takeover.providers._process import find, find_marked, spawn, stop, tail
 from takeover.providers._progress import progress
 
-__all__ = ["ensure_running", "is_healthy", "require_free_port", "running", "stop_all"]
+__all__ = ["ensure_running", "is_free", "is_healthy", "require_free_port", "running", "stop_all"]
 
 _LOOK_EVERY_S = 0.1
 _SAY_EVERY_S = 1.0
+# What a log puts before its words: `2026-11-24 23:02:17,667 INFO `.
+_STAMP = re.compile(r"^\d{4}-\d\d-\d\d[ T][\d:.,]+\S* (?:[A-Z]+ )?")
 _EXIT_REFUSED = 2
 _EXIT_OTHER_SERVER = 3
 
@@ -51,27 +54,33 @@ async def stop_all(folder: EndpointFolder, *, drain_s: float) -> None:
 
 def require_free_port(port: int, held_by: psutil.Process | None, served: ServerFile | None) -> None:
     """Raise Refused when somebody else listens there; 0 stands for any free port."""
-    if port == 0 or (held_by and served and served.port == port):
+    if port == 0 or (held_by and served and served.port == port) or is_free(port):
         return
+    raise Refused(
+        f"port {port} is not free",
+        why=_holder(port),
+        fix="Set takeover:local.port to another port, or leave it out for any free one.",
+        where="spec.options.port",
+    )
+
+
+def is_free(port: int) -> bool:
+    """Whether a server of this user could listen there now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise Refused(
-                f"port {port} is not free",
-                why=f"{error.strerror}{_holder(port)}.",
-                fix="Set takeover:local.port to another port, or leave it out for any free one.",
-                where="spec.options.port",
-            ) from None
+        except OSError:
+            return False
+    return True
 
 
 def _holder(port: int) -> str:
-    """Who listens there, as far as the system tells an ordinary user."""
+    """Who listens there, in a sentence, as far as the system tells an ordinary user."""
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.laddr and connection.laddr.port == port and connection.status == psutil.CONN_LISTEN:
-                return f": {psutil.Process(connection.pid).name()}, pid {connection.pid}" if connection.pid else ""
+            if connection.laddr and connection.laddr.port == port and connection.pid:
+                return f"It is taken by {psutil.Process(connection.pid).name()}, pid {connection.pid}."
     except psutil.Error:
         return ""
     return ""
@@ -151,7 +160,7 @@ async def _wait(folder: EndpointFolder, found: Running, give_up_at: float, timeo
                 why=_quoted(tail(folder.log, 3)),
                 fix="It goes on loading: run the command again, or raise takeover:local.startTimeoutSeconds.",
             )
-        line = tail(folder.log, 1)
+        line = _STAMP.sub("", tail(folder.log, 1))
         if time.monotonic() > say_at and line != said:
             progress("wait", line)
             said, say_at = line, time.monotonic() + _SAY_EVERY_S

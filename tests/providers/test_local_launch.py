@@ -26,8 +26,8 @@ SERVER = ("python", "-m", "serving.local")
 
 
 def test_our_own_server_gets_every_option_and_the_adapters_last() -> None:
-    options = parse_options({"port": 8000, "dtype": "bfloat16", "maxBatch": 4, "contextLength": 512, "drainSeconds": 5})
-    launch = build_takeover_launch(SERVER, Path("/home/x"), [MODEL], SPEC, options)
+    options = parse_options({"dtype": "bfloat16", "maxBatch": 4, "contextLength": 512, "drainSeconds": 5})
+    launch = build_takeover_launch(SERVER, Path("/home/x"), 8000, [MODEL], SPEC, options)
     assert " ".join((*launch.command, *launch.adapters)) == (
         "python -m serving.local --state-dir /home/x --base tiny --port 8000 --dtype bfloat16 --max-batch 4"
         " --max-queue 64 --drain-seconds 5 --context-length 512 --adapter a@1=/adapters/a"
@@ -58,7 +58,7 @@ class Line:
     is_same: bool
 
 
-LAUNCH = build_takeover_launch(SERVER, Path("/home/x"), [MODEL], SPEC, PLAIN)
+LAUNCH = build_takeover_launch(SERVER, Path("/home/x"), 8000, [MODEL], SPEC, PLAIN)
 LINES = [
     Line("the very same", (*LAUNCH.command, *LAUNCH.adapters), True),
     Line("other adapters, which change at run time", (*LAUNCH.command, "--adapter", "b@2=/b"), True),

@@ -99,8 +99,9 @@ async def test_a_server_that_was_killed_is_told_as_gone_and_started_anew(local: 
     assert (dead.healthy, dead.reason, dead.digests) == (False, "its process is gone", ())
     assert dead.endpoint.url == before.url
     assert dead.endpoint.replicas_ready == 0
-    await local.deploy("a")
+    after = await local.deploy("a")
     assert (await local.told()).healthy
+    assert after.url == before.url
 
 
 async def test_another_option_drains_the_server_and_starts_one_with_it(local: Local) -> None:

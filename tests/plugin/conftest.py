@@ -1,0 +1,7 @@
+"""Fixtures for tests with the real engine; what they are made of is in stack_project.py."""
+
+from __future__ import annotations
+
+from stack_project import engine, project
+
+__all__ = ["engine", "project"]
