@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -23,6 +23,8 @@ from serving.local.scheduler import Draining, QueueFull
 from serving.local.shelf import Entry
 
 __all__ = ["Ticket", "answer", "deliver_into", "submit"]
+
+T = TypeVar("T")
 
 _HUNG_UP = 499  # nginx's code for a client that closed the connection; nobody reads it
 _FAILED = (500, "InternalServerError", "the answer could not be computed; the server's log says why")
@@ -143,9 +145,10 @@ async def answer(engine: Engine, body: ChatRequest | CompletionRequest, request:
     if body.stream:
         return _Stream(_events(ticket, shape, body.usage_wanted), ticket)
     try:
-        return await _unless_hung_up(_whole(ticket, shape), request)
+        whole = await _unless_hung_up(_whole(ticket, shape), request.receive)
     finally:
         ticket.close()
+    return whole or Response(status_code=_HUNG_UP)
 
 
 async def _whole(ticket: Ticket, shape: Shape) -> Response:
@@ -162,20 +165,20 @@ async def _whole(ticket: Ticket, shape: Shape) -> Response:
     return JSONResponse(shape.whole(texts, finishes, usage(ticket.prompt_tokens, tokens)))
 
 
-async def _unless_hung_up(work: Coroutine[Any, Any, Response], request: Request) -> Response:
-    """Wait for the answer, but no longer than the client does."""
-    answering = asyncio.create_task(work)
-    leaving = asyncio.create_task(_hang_up(request))
+async def _unless_hung_up(work: Coroutine[Any, Any, T], receive: Receive) -> T | None:
+    """Wait for the work, but no longer than the client does; None when it hung up first."""
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_hang_up(receive))
     try:
-        await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        return answering.result() if answering.done() else Response(status_code=_HUNG_UP)
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
     finally:
-        answering.cancel()
+        working.cancel()
         leaving.cancel()
 
 
-async def _hang_up(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def _hang_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
         pass
 
 
@@ -188,7 +191,7 @@ class _Stream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            await _unless_hung_up(self.stream_response(send), receive)
         finally:
             self._ticket.close()
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 
-import takeover
+from serving.local.checks import verified_adapter
 from serving.local.errors import ApiError, bad_request, on_http_error, on_invalid_request, unavailable
 from serving.local.guard import Guard
 from serving.local.protocol import ChatRequest, CompletionRequest, LoadRequest, UnloadRequest
@@ -30,6 +31,9 @@ __all__ = ["Service", "State", "create_app"]
 log = logging.getLogger("takeover.serving")
 
 State = Literal["loading", "ready", "draining"]
+
+# Far above what the longest context takes as text, far below what would hurt.
+MOST_BYTES = 4 * 2**20
 
 
 @dataclass
@@ -79,14 +83,15 @@ async def _new_entry(engine: Engine, name: str, path: Path) -> Entry:
     if not await asyncio.to_thread(path.is_dir):
         raise ApiError(404, "NotFoundError", f"No adapter found for {name}: {path} is no folder.")
     try:
-        return await asyncio.to_thread(engine.new_entry, name, path)
+        adapter = await asyncio.to_thread(verified_adapter, name, path, engine.local)
+        return await asyncio.to_thread(engine.new_entry, adapter)
     except Refused as refused:
         raise bad_request(str(refused), "lora_path") from None
 
 
 def create_app(service: Service, *, key: SecretStr) -> FastAPI:
     """The application over `service`, whose engine may come later."""
-    app = FastAPI(title="takeover local tier", openapi_url=None)
+    app = FastAPI(title="takeover local tier", openapi_url=None, max_body_size=MOST_BYTES)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_middleware(Guard, key=key)
@@ -130,7 +135,7 @@ def _add_views(app: FastAPI, service: Service) -> None:
 
     @app.get("/version")
     async def version() -> dict[str, str]:
-        return {"version": takeover.__version__}
+        return {"version": metadata.version("takeover")}
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
@@ -139,7 +144,7 @@ def _add_views(app: FastAPI, service: Service) -> None:
         return {"object": "list", "data": cards}
 
     @app.get("/metrics", response_model=None)
-    async def metrics() -> Response:
+    async def scrape() -> Response:
         if service.engine is None:
             raise unavailable("the base is still loading", 2)
         return Response(service.engine.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

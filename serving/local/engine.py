@@ -6,7 +6,6 @@ import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateError
@@ -21,13 +20,10 @@ from serving.local.rows import Row
 from serving.local.scheduler import Scheduler
 from serving.local.shelf import Entry, Shelf
 from serving.local.text import StopStrings, TextStream
-from takeover.adapter import Adapter, open_adapter
-from takeover.bases import BaseRef, parse_base
+from takeover.adapter import Adapter
 from takeover.bases.materialise import LocalBase
-from takeover.errors import Refused
-from takeover.tiers import tier
 
-__all__ = ["Engine", "Limits", "require_base", "verified"]
+__all__ = ["Engine", "Limits"]
 
 
 @dataclass(frozen=True)
@@ -69,14 +65,12 @@ class Engine:
             lambda: self.scheduler.cached_tokens / room,
         )
 
-    def new_entry(self, name: str, path: Path) -> Entry:
-        """Verify the artifact, read its weights and let the layers know them. Blocks; call it in a thread.
+    def new_entry(self, adapter: Adapter) -> Entry:
+        """Read a verified adapter's weights and let the layers know them; Refused when they do not fit.
 
-        Refused when it is damaged, of another base or revision, of another name, too large, or does not fit.
+        Waits for the disk and for the step that runs: call it in a thread.
         """
-        adapter = verified(name, path)
-        require_base(adapter, self.local)
-        weights = read_weights(path, name, self.loaded.dtype)
+        weights = read_weights(adapter.path, adapter.served_name, self.loaded.dtype)
         self._lora.require_fits(weights)
         self.scheduler.between_steps(lambda: self._lora.attach(weights))
         return Entry(adapter, weights, int(time.time()))
@@ -137,43 +131,3 @@ _TEMPLATE_ARGUMENTS = frozenset(
         *("return_assistant_tokens_mask", "tools", "documents"),
     }
 )
-
-
-def verified(name: str, path: Path) -> Adapter:
-    """The artifact at `path`, read and checked; Refused unless `name` is its served name and its rank is served."""
-    adapter = open_adapter(path)
-    if name != adapter.served_name:
-        raise Refused(
-            f"the adapter is called {name!r}, but its content is {adapter.served_name!r}",
-            why="A served name carries the digest, so that two versions never share one.",
-            fix=f"Load it as {adapter.served_name}.",
-            where=str(path),
-        )
-    largest = tier("local").largest_rank
-    if adapter.manifest.rank > largest:
-        raise Refused(
-            f"{name} has rank {adapter.manifest.rank}, but the local tier serves at most {largest}",
-            fix="Train with a lower rank.",
-            where=str(path),
-        )
-    return adapter
-
-
-def require_base(adapter: Adapter, local: LocalBase) -> None:
-    """Refused when the adapter was trained on another base, or on another revision of it.
-
-    For a folder the revision is its content, so it may lie anywhere.
-    """
-    manifest = adapter.manifest
-    theirs, ours = parse_base(manifest.base), local.ref
-    if manifest.base_revision != local.revision or not _same_base(theirs, ours):
-        raise Refused(
-            f"{adapter.served_name} is an adapter of another base",
-            why=f"It was trained on {manifest.base} ({manifest.base_revision}); served is {ours} ({local.revision}).",
-            fix=f"Serve it on {manifest.base}, or train it on {ours}.",
-            where=str(adapter.path),
-        )
-
-
-def _same_base(theirs: BaseRef, ours: BaseRef) -> bool:
-    return theirs == ours or "folder" in (theirs.kind, ours.kind)

@@ -86,6 +86,10 @@ class Scheduler:
         return len(self._waiting)
 
     @property
+    def is_draining(self) -> bool:
+        return self._draining
+
+    @property
     def cached_tokens(self) -> int:
         return self._batch.cached_tokens
 

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ __all__ = ["Options", "run"]
 
 log = logging.getLogger("takeover.serving")
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _KEEP_ALIVE_S = 75  # longer than clients keep idle connections (httpx: 5 s), so that none meets a closing one
 
 
@@ -54,7 +56,7 @@ def run(options: Options) -> None:
     Raises TakeoverError when it cannot start: AlreadyServed, or Refused for whatever it was told wrong. The port is
     bound and `server.json` written before anything is loaded; the file is removed at the end, however that comes.
     """
-    with hold_lock(options.state_dir):
+    with hold_lock(options.state_dir), _signals_end_the_process():
         key = read_key(options.state_dir)
         base = parse_base(options.base)
         listening = bind(options.host, options.port)
@@ -66,6 +68,17 @@ def run(options: Options) -> None:
         finally:
             file.remove()
             listening.close()
+
+
+@contextmanager
+def _signals_end_the_process() -> Iterator[None]:
+    """From here on a signal runs what is under `finally`; later the event loop takes signals over."""
+    before = {number: signal.signal(number, lambda *_: sys.exit(0)) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Uvicorn(uvicorn.Server):
@@ -97,7 +110,7 @@ class _Life:
         )
         self.uvicorn = _Uvicorn(config)
         self.loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS:
             self.loop.add_signal_handler(number, self._on_signal)
         threading.Thread(target=self._load, name="loader", daemon=True).start()
         await self.uvicorn.serve(sockets=[listening])
