@@ -43,9 +43,9 @@ async def serve_exactly(
     wanted = [model.served_name for model in models]
     served = {adapter.name for adapter in await list_adapters(server) if not adapter.retiring}
     new = [model for model in models if model.served_name not in served]
-    for model in new:
-        await _load(server, model)
     try:
+        for model in new:
+            await _load(server, model)
         for model in models if ask_all else new:
             await _ask(server, model.served_name)
     except TakeoverError:

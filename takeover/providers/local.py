@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from takeover.errors import Refused
+from takeover.errors import Refused, TakeoverError
 from takeover.home import home_dir
 from takeover.providers import _local_attached as attached
 from takeover.providers import _local_own as own
@@ -28,6 +28,7 @@ from takeover.providers._local_state import EndpointFolder, Record, exclusive
 from takeover.providers._metrics import parse_vllm_metrics
 from takeover.providers._openai import ServedAdapter, Server, build_chat, build_metrics, parse_chat
 from takeover.providers._progress import progress
+from takeover.settings import LocalOptions
 from takeover.tiers import Feature, tier
 
 __all__ = ["LocalProvider"]
@@ -78,7 +79,7 @@ class LocalProvider:
         if is_url(before):
             await attached.leave(folder, record)
         elif is_url(engine):
-            await stop_all(folder, drain_s=parse_options(record.spec.options).drain_seconds)
+            await stop_all(folder, drain_s=_drain_s(record))
 
     async def inference(self, endpoint: Endpoint, prompt: str, **options: Any) -> str:
         if options.get("logprobs") or options.get("top_logprobs"):
@@ -96,14 +97,10 @@ class LocalProvider:
 
     async def _remove(self, folder: EndpointFolder) -> None:
         record = folder.record()
-        drain_s = 0
-        if record is not None:
-            options = parse_options(record.spec.options)
-            drain_s = options.drain_seconds
-            if is_url(options.engine):
-                await attached.leave(folder, record)
+        if record is not None and _is_attached(record):
+            await attached.leave(folder, record)
         progress("stop", f"stopping {folder.name}")
-        await stop_all(folder, drain_s=drain_s)
+        await stop_all(folder, drain_s=_drain_s(record))
         folder.remove()
 
     async def get_metrics(self, endpoint: Endpoint) -> InferenceMetrics:
@@ -139,8 +136,7 @@ class LocalProvider:
         record = folder.record()
         if found is None or record is None:
             return None
-        reason = await _unhealthy_because(folder, record)
-        adapters = () if reason else await list_adapters(_server(found))
+        reason, adapters = await _look(folder, record, found)
         served = [adapter for adapter in adapters if not adapter.retiring]
         return Described(
             endpoint=found,
@@ -160,6 +156,23 @@ def _server(endpoint: Endpoint) -> Server:
 
 def _is_attached(record: Record) -> bool:
     return is_url(record.spec.options.get("engine", ""))
+
+
+def _drain_s(record: Record | None) -> int:
+    """As the record has it; read loosely, for a destroy must not fail over an option of another version's."""
+    drain_s = record.spec.options.get("drainSeconds") if record else 0
+    return drain_s if isinstance(drain_s, int) else LocalOptions().drain_seconds
+
+
+async def _look(folder: EndpointFolder, record: Record, found: Endpoint) -> tuple[str, tuple[ServedAdapter, ...]]:
+    """Why it does not answer (empty when it does), and the adapters it serves."""
+    reason = await _unhealthy_because(folder, record)
+    if reason:
+        return reason, ()
+    try:
+        return "", await list_adapters(_server(found))
+    except TakeoverError as error:
+        return str(error), ()
 
 
 async def _unhealthy_because(folder: EndpointFolder, record: Record) -> str:

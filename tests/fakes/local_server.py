@@ -80,7 +80,7 @@ class World:
             try:
                 digest = json.loads((path / "manifest.json").read_text())["digest"]
             except OSError:
-                raise Refusal(400, f"{path}: no adapter is here") from None
+                raise Refusal(404, f"No adapter found for {name}: {path} is no folder.") from None
             if not name.endswith("@" + digest.removeprefix("sha256:")[:12]):
                 raise Refusal(400, f"{name} is not the name of {digest}")
             self.adapters[name] = {"digest": digest, "state": "ready"}

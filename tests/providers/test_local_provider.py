@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -18,6 +19,7 @@ import pytest
 
 from takeover.errors import NotReady, Refused, VendorError
 from takeover.providers._base import Described, Endpoint, EndpointSpec, TrainedModel
+from takeover.providers._local_state import EndpointFolder
 from takeover.providers._process import find_marked
 from takeover.providers._progress import reporting
 from takeover.providers.local import LocalProvider
@@ -140,7 +142,7 @@ async def test_a_version_that_is_being_retired_is_taken_back(local: Local) -> No
 async def test_an_adapter_that_is_no_more_where_it_was_is_refused_and_the_one_before_stays(local: Local) -> None:
     await local.deploy("a")
     gone = local.model("b").model_copy(update={"path": "/nowhere"})
-    with pytest.raises(Refused, match="no adapter is here"):
+    with pytest.raises(Refused, match="No adapter found for"):
         await local.provider.deploy((gone,), EndpointSpec(name=NAME, base="tiny"))
     assert (await local.told()).digests == ("sha256:" + "a" * 64,)
 
@@ -263,3 +265,23 @@ async def test_vllm_without_an_environment_of_its_own_is_refused(local: Local) -
     with pytest.raises(Refused, match="LOCAL_ENGINE_PYTHON"):
         await local.deploy("a", engine="vllm")
     assert not local.files.exists()
+
+
+async def test_a_full_disk_is_refused_and_nothing_is_left(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(_folder: EndpointFolder, name: str, _text: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+
+    monkeypatch.setattr(EndpointFolder, "_write", write)
+    with pytest.raises(Refused, match="no space left to write"):
+        await local.deploy("a")
+    assert not local.files.exists()
+
+
+async def test_a_record_of_another_version_s_options_is_destroyed_all_the_same(local: Local) -> None:
+    endpoint = await local.deploy("a")
+    record = json.loads((local.files / "record.json").read_text())
+    record["spec"]["options"] = {"engine": "steam", "drainSeconds": "long"}
+    (local.files / "record.json").write_text(json.dumps(record))
+    await local.provider.destroy(endpoint)
+    assert not local.files.exists()
+    assert find_marked(local.files) == []
