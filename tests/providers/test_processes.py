@@ -69,14 +69,14 @@ def test_it_is_found_by_its_folder_in_a_session_of_its_own(folder: Path) -> None
 async def test_stopping_ends_it_at_once_where_it_listens(folder: Path) -> None:
     process = started(SLEEP, folder)
     await asyncio.wait_for(stop([process], drain_s=30), timeout=5)
-    assert not psutil.pid_exists(process.pid)
+    assert find_marked(folder) == []
 
 
 async def test_stopping_kills_what_does_not_listen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("takeover.providers._process._KILL_AFTER_S", 0.2)
     process = started(DEAF, folder)
     await stop([process], drain_s=0)
-    assert not psutil.pid_exists(process.pid)
+    assert find_marked(folder) == []
 
 
 async def test_stopping_what_has_ended_is_a_success(folder: Path) -> None:
