@@ -32,17 +32,15 @@ _STOPPED = (503, "ServiceUnavailableError", "the server was stopped before the a
 
 
 class Ticket:
-    """One request's rows, its pieces on their way to the client, and the adapter it keeps in use."""
+    """One request's rows, and its pieces on their way to the client."""
 
-    def __init__(self, engine: Engine, rows: list[Row], entry: Entry | None) -> None:
+    def __init__(self, engine: Engine, rows: list[Row]) -> None:
         self.rows = rows
-        self._engine, self._entry = engine, entry
+        self._engine = engine
         self._pieces: asyncio.Queue[tuple[int, Piece]] = asyncio.Queue()
         self._is_open = True
         for index, row in enumerate(rows):
             row.sink = partial(self._put, index)
-        if entry is not None:
-            engine.shelf.begin(entry)
 
     def _put(self, index: int, piece: Piece) -> None:
         self._pieces.put_nowait((index, piece))
@@ -61,8 +59,6 @@ class Ticket:
             return
         self._is_open = False
         self._engine.scheduler.cancel([row for row in self.rows if row.finish is None])
-        if self._entry is not None:
-            self._engine.shelf.end(self._entry, time.monotonic())
 
     @property
     def prompt_tokens(self) -> int:
@@ -87,7 +83,7 @@ def submit(engine: Engine, body: ChatRequest | CompletionRequest) -> Ticket:
     rows = [_row(engine, body, prompt, entry) for prompt in _encode(engine, body)]
     if len(rows) > engine.limits.max_batch + engine.limits.max_queue:
         raise ApiError(400, "BadRequestError", f"{len(rows)} prompts in one request are more than the queue holds")
-    ticket = Ticket(engine, rows, entry)
+    ticket = Ticket(engine, rows)
     try:
         engine.scheduler.submit(rows)
     except QueueFull as full:

@@ -206,7 +206,7 @@ class LoadRequest(BaseModel):
 
 
 class UnloadRequest(BaseModel):
-    """`drain_seconds` is ours: the adapter answers on under its name until it has been idle so long."""
+    """`drain_seconds` is ours: the adapter answers on under its name for so long."""
 
     lora_name: Annotated[str, Field(min_length=1)]
     drain_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0

@@ -13,22 +13,16 @@ __all__ = ["Entry", "Shelf"]
 
 @dataclass
 class Entry:
-    """A served adapter. `retire_after_s` is None while it is wanted, else the idle seconds after which it goes."""
+    """A served adapter. `gone_at` is None while it is wanted, else when its name is taken away."""
 
     adapter: Adapter
     weights: AdapterWeights
     created: int
-    users: int = 0
-    last_used: float = 0.0
-    retire_after_s: float | None = None
+    gone_at: float | None = None
 
     @property
     def state(self) -> str:
-        return "ready" if self.retire_after_s is None else "retiring"
-
-    def expires_at(self) -> float | None:
-        """When a retiring adapter that nobody uses goes; None while it is wanted or in use."""
-        return None if self.retire_after_s is None or self.users else self.last_used + self.retire_after_s
+        return "ready" if self.gone_at is None else "retiring"
 
 
 class Shelf:
@@ -46,28 +40,19 @@ class Shelf:
     def put(self, entry: Entry) -> None:
         self._entries[entry.weights.name] = entry
 
-    def begin(self, entry: Entry) -> None:
-        """A request starts to use it."""
-        entry.users += 1
-
-    def end(self, entry: Entry, now: float) -> None:
-        """That request is over."""
-        entry.users -= 1
-        entry.last_used = now
-
     def retire(self, entry: Entry, seconds: float, now: float) -> None:
-        """Keep answering under its name until it has been idle for `seconds`; 0 takes the name away at once."""
-        if seconds <= 0:
-            del self._entries[entry.weights.name]
-            return
-        entry.retire_after_s, entry.last_used = seconds, now
+        """Answer under its name for `seconds` more; 0 takes the name away at once.
+
+        However busy it is: were its end put off by every use, clients that never look would keep it for ever.
+        """
+        entry.gone_at = now + seconds
+        self.sweep(now)
 
     def revive(self, entry: Entry) -> None:
-        entry.retire_after_s = None
+        entry.gone_at = None
 
     def sweep(self, now: float) -> None:
         """Remove what has expired. Called before the shelf is looked at, so that no timer is needed."""
         for name, entry in list(self._entries.items()):
-            due = entry.expires_at()
-            if due is not None and due <= now:
+            if entry.gone_at is not None and entry.gone_at <= now:
                 del self._entries[name]

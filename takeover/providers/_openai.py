@@ -66,7 +66,7 @@ def build_load(server: Server, name: str, path: str) -> Request:
 
 
 def build_unload(server: Server, name: str, drain_s: int | None) -> Request:
-    """`drain_s` is our own server's extension: idle that long before it goes. None leaves it out (vLLM)."""
+    """`drain_s` is our own server's extension: it answers so much longer, then goes. None leaves it out (vLLM)."""
     drain = {} if drain_s is None else {"drain_seconds": drain_s}
     return server.request("POST", "/v1/unload_lora_adapter", body={"lora_name": name, **drain}, timeout_s=60)
 

@@ -94,7 +94,7 @@ def test_one_that_retires_answers_on_and_may_be_wanted_again(running: LiveServer
     assert (retiring, again, wanted) == (({name: "retiring"}, 200), 200, {name: "ready"})
 
 
-def test_one_that_retires_goes_once_it_is_idle(running: LiveServer, polite: Adapter) -> None:
+def test_one_that_retires_goes_when_its_time_is_over(running: LiveServer, polite: Adapter) -> None:
     name = polite.served_name
     load(running, name, polite.path)
     unload(running, name, drain_seconds=1e-6)

@@ -23,7 +23,7 @@ def test_an_adapter_that_retires_at_once_has_no_name_any_more() -> None:
     assert (names(shelf), shelf.find("a")) == ([], None)
 
 
-def test_a_retiring_adapter_goes_when_it_was_idle_long_enough() -> None:
+def test_a_retiring_adapter_goes_when_its_time_is_over() -> None:
     shelf, held = Shelf(), entry("a")
     shelf.put(held)
     shelf.retire(held, 30, now=100.0)
@@ -32,20 +32,6 @@ def test_a_retiring_adapter_goes_when_it_was_idle_long_enough() -> None:
         shelf.sweep(now)
         seen.append([each.state for each in shelf.entries()])
     assert seen == [["retiring"], ["retiring"], []]
-
-
-def test_every_use_puts_its_end_off() -> None:
-    shelf, held = Shelf(), entry("a")
-    shelf.put(held)
-    shelf.retire(held, 30, now=100.0)
-    shelf.begin(held)
-    shelf.sweep(500.0)
-    in_use = names(shelf)
-    shelf.end(held, now=500.0)
-    shelf.sweep(529.0)
-    still_there = names(shelf)
-    shelf.sweep(530.0)
-    assert (in_use, still_there, names(shelf)) == (["a"], ["a"], [])
 
 
 def test_one_that_is_wanted_again_stays() -> None:
