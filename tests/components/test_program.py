@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import json
 from collections.abc import Mapping
@@ -47,6 +48,8 @@ class RecordingMocks(mocks.Mocks):
 
 @dataclass(frozen=True)
 class Ran:
+    """What the program made, exported (and which of it is secret) and said."""
+
     made: list[tuple[str, str, dict[str, Any]]]
     exported: dict[str, Any]
     secrets: list[str]
@@ -54,28 +57,21 @@ class Ran:
 
 
 def run(settings: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Ran:
-    """The program, run as the engine runs it, in a context that ends with it."""
-    return contextvars.copy_context().run(_run, settings, monkeypatch)
+    """The program, run as the engine runs it, in a loop and a context that end with it."""
+    return contextvars.copy_context().run(asyncio.run, _run(settings, monkeypatch))
 
 
-def _run(settings: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Ran:
-    recording, ran = RecordingMocks(), Ran([], {}, [], [])
+async def _run(settings: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Ran:
+    recording, said, exported = RecordingMocks(), list[str](), dict[str, Any]()
     set_all_config({f"takeover:{key}": json.dumps(value) for key, value in settings.items()})
     mocks.set_mocks(recording, project="takeover", stack="dev", preview=False)
-    monkeypatch.setattr(pulumi.log, "info", ran.said.append)
-
-    def export(name: str, value: Any) -> None:
-        ran.secrets.extend(key for key, leaf in value.items() if isinstance(leaf, pulumi.Output) and _is_secret(leaf))
-        pulumi.Output.from_input(value).apply(lambda known: ran.exported.update({name: known}))
-
-    monkeypatch.setattr(pulumi, "export", export)
-    pulumi.runtime.sync_await._sync_await(run_pulumi_func(program))
-    ran.made.extend(recording.made)
-    return ran
-
-
-def _is_secret(output: pulumi.Output[Any]) -> bool:
-    return bool(pulumi.runtime.sync_await._sync_await(output.is_secret()))
+    monkeypatch.setattr(pulumi.log, "info", said.append)
+    monkeypatch.setattr(pulumi, "export", exported.__setitem__)
+    await run_pulumi_func(program)
+    outputs = {key: leaf for key, leaf in exported["endpoint"].items() if isinstance(leaf, pulumi.Output)}
+    secrets = [key for key, leaf in outputs.items() if await leaf.is_secret()]
+    known = await pulumi.Output.from_input(exported).future()
+    return Ran(recording.made, dict(known or {}), secrets, said)
 
 
 @pytest.fixture
