@@ -46,13 +46,16 @@ class World:
 
     def __init__(self, arguments: argparse.Namespace, port: int) -> None:
         self.folder = Path(arguments.state_dir)
-        self.key = (self.folder / "key").read_text().strip()
+        self.key = self.read_key()
         self.base: str = arguments.base
         self.port = port
         self.adapters: dict[str, dict[str, str]] = {}
         self.lock = threading.RLock()
         self.started_at = psutil.Process().create_time()
         self.tell("loading", None)
+
+    def read_key(self) -> str:
+        return (self.folder / "key").read_text().strip()
 
     def tell(self, state: str, started_ms: int | None) -> None:
         self.state = state
