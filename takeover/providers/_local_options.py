@@ -14,7 +14,7 @@ __all__ = ["is_url", "parse_options"]
 
 
 def parse_options(options: Mapping[str, Any]) -> LocalOptions:
-    """The options with their defaults; Refusals with every wrong one."""
+    """The options with their defaults; Refusals with every wrong one by its YAML key."""
     try:
         return LocalOptions.model_validate(dict(options))
     except ValidationError as error:
@@ -22,8 +22,8 @@ def parse_options(options: Mapping[str, Any]) -> LocalOptions:
 
 
 def _mistake(found: Mapping[str, Any]) -> Refused:
-    path = ".".join(str(part) for part in ("spec", "options", *found["loc"]))
-    return Refused(f"{found['msg']}", fix="docs/settings.md lists what `takeover:local` takes.", where=path)
+    key = ".".join(str(part) for part in found["loc"])
+    return Refused(str(found["msg"]), where=f"takeover:local.{key}")
 
 
 def is_url(engine: str) -> bool:

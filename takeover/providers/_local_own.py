@@ -105,7 +105,7 @@ def _python_with_vllm() -> str:
             "vLLM is not installed in the project's environment",
             why="Its torch is another one than the trainer's, so it lives in an environment of its own.",
             fix="Set LOCAL_ENGINE_PYTHON to that environment's python, or set takeover:local.engine to takeover.",
-            where="spec.options.engine",
+            where="takeover:local.engine",
         )
     return named or sys.executable
 

@@ -60,7 +60,7 @@ def require_free_port(port: int, held_by: psutil.Process | None, served: ServerF
         f"port {port} is not free",
         why=_holder(port),
         fix="Set takeover:local.port to another port, or leave it out for any free one.",
-        where="spec.options.port",
+        where="takeover:local.port",
     )
 
 
@@ -133,7 +133,7 @@ async def _start(folder: EndpointFolder, launch: Launch, drain_s: float, written
         child = spawn(command, folder=folder.path, log=folder.log, environment=launch.environment)
     except OSError as error:
         raise Refused(
-            f"{command[0]} cannot be started", why=f"{error.strerror}.", where="spec.options.engine"
+            f"{command[0]} cannot be started", why=f"{error.strerror}.", where="takeover:local.engine"
         ) from None
     process = psutil.Process(child.pid)
     if written is not None:

@@ -83,7 +83,7 @@ def test_wrong_options_are_refused_all_at_once_by_their_places() -> None:
     with pytest.raises(Refusals) as caught:
         parse_options({"port": "many", "maxBatch": 0, "colour": "red"})
     assert sorted(mistake.where for mistake in caught.value.mistakes) == [
-        "spec.options.colour",
-        "spec.options.maxBatch",
-        "spec.options.port",
+        "takeover:local.colour",
+        "takeover:local.maxBatch",
+        "takeover:local.port",
     ]

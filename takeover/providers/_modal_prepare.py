@@ -1,0 +1,123 @@
+"""What happens before `modal deploy` builds anything, on the machine that deploys: adapters and key go to the volume.
+
+Called by serving/modal_app.py, so that the bare command does all of it. Safe to be killed anywhere and to run twice: an
+adapter is sent in one step and lies under its digest, the key is made only where there is none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from takeover.adapter import open_adapter
+from takeover.errors import Refusals, Refused
+from takeover.modal_contract import KEY_FILE, AdapterRef, ContainerSettings, adapter_folder, fingerprint
+from takeover.providers._modal_record import Record, decode, encode, kept_after
+from takeover.providers._modal_source import source_hash
+
+if TYPE_CHECKING:
+    import modal
+
+__all__ = ["Prepared", "base_mark", "prepare", "read_record"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """`settings` know what is kept; `tags` are the record of the version to come; `volume_ids` those it reads."""
+
+    settings: ContainerSettings
+    tags: dict[str, str]
+    volume_ids: tuple[str, ...]
+
+
+def prepare(settings: ContainerSettings, *, store: modal.Volume, bases: modal.Volume) -> Prepared:
+    """Send what the volume lacks, make the key, and see what the version before served."""
+    store.hydrate()
+    bases.hydrate()
+    held = _files(store)
+    _make_key(store, held)
+    sent = _send_missing(settings.adapters, store, held)
+    before = read_record(settings.name)
+    mark = base_mark(settings.base)
+    if before is not None and before.base_mark not in ("", mark):
+        before = None  # an adapter of another base cannot be served beside the new ones
+    kept = kept_after(before, settings.adapters, _digests(held) | sent)
+    rank = max([settings.largest_rank, before.largest_rank if before and kept else 0])
+    source = source_hash()
+    record = Record(
+        adapters=settings.adapters,
+        kept=kept,
+        largest_rank=rank,
+        min_containers=settings.min_containers,
+        max_containers=settings.max_containers,
+        fingerprint=fingerprint(settings, source),
+        base_mark=mark,
+        labels=settings.labels,
+    )
+    # Where an adapter lay on this machine is nothing that a container needs to know.
+    adapters = tuple(adapter.model_copy(update={"source": ""}) for adapter in settings.adapters)
+    final = settings.model_copy(update={"adapters": adapters, "kept": kept, "largest_rank": rank})
+    return Prepared(final, encode(record), (store.object_id, bases.object_id))
+
+
+def base_mark(base: str) -> str:
+    return hashlib.sha256(base.encode()).hexdigest()[:12]
+
+
+def read_record(name: str) -> Record | None:
+    """What the deployed app of that name says; None where there is none, or it is not ours."""
+    import modal
+
+    try:
+        return decode(modal.App.lookup(name).get_tags())
+    except modal.exception.NotFoundError:
+        return None
+
+
+def _files(store: modal.Volume) -> set[str]:
+    """Everything in the volume, as `adapters/<64 hex>/manifest.json`."""
+    return {entry.path.lstrip("/") for entry in store.listdir("/", recursive=True)}
+
+
+def _digests(held: set[str]) -> set[str]:
+    manifests = [path.split("/") for path in held if path.startswith("adapters/") and path.endswith("/manifest.json")]
+    return {f"sha256:{parts[1]}" for parts in manifests}
+
+
+def _make_key(store: modal.Volume, held: set[str]) -> None:
+    if KEY_FILE in held:
+        return
+    try:
+        with store.batch_upload() as upload:
+            upload.put_file(io.BytesIO(secrets.token_urlsafe(32).encode()), f"/{KEY_FILE}")
+    except FileExistsError:
+        return  # somebody who deploys beside us was first: theirs stands
+
+
+def _send_missing(adapters: tuple[AdapterRef, ...], store: modal.Volume, held: set[str]) -> set[str]:
+    """Verify and send each adapter that the volume lacks; returns their digests. Refusals before the first is sent."""
+    missing = [adapter for adapter in adapters if f"{adapter_folder(adapter.digest)}/manifest.json" not in held]
+    mistakes = [mistake for adapter in missing for mistake in _mistakes(adapter)]
+    Refusals.raise_if_any("the adapters to send to Modal", mistakes)
+    for adapter in missing:
+        with store.batch_upload(force=True) as upload:
+            upload.put_directory(adapter.source, f"/{adapter_folder(adapter.digest)}")
+    return {adapter.digest for adapter in missing}
+
+
+def _mistakes(adapter: AdapterRef) -> list[Refused]:
+    if not adapter.source or not Path(adapter.source).is_dir():
+        where = adapter.source or "no folder"
+        fix = "Deploy from a machine that has it."
+        return [Refused(f"{adapter.served_name} is neither in {where} nor in the volume", fix=fix)]
+    try:
+        open_adapter(adapter.source, digest=adapter.digest)
+    except Refusals as several:
+        return list(several.mistakes)
+    except Refused as error:
+        return [error]
+    return []
