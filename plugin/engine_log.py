@@ -20,15 +20,8 @@ class EngineLog:
 
     def status(self, urn: str, sentence: str) -> None:
         """What a resource is doing right now: shown beside it while it lasts, kept in no log."""
-        self._send(urn, sentence, ephemeral=True)
-
-    def info(self, urn: str, sentence: str) -> None:
-        """A line that stays on the screen."""
-        self._send(urn, sentence, ephemeral=False)
-
-    def _send(self, urn: str, sentence: str, *, ephemeral: bool) -> None:
         if self._engine is None:
             return
-        request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=sentence, urn=urn, ephemeral=ephemeral)
+        request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=sentence, urn=urn, ephemeral=True)
         with suppress(grpc.RpcError):  # words are worth no failure
             self._engine.Log(request, timeout=_PATIENCE_S)
