@@ -157,7 +157,7 @@ def parse_config(text: str, *, subject: str, folder: Path) -> TrainingConfig:
     try:
         config = _validate(raw)
     except ValidationError as error:
-        field_mistakes = [_as_refused(problem) for problem in error.errors()]
+        field_mistakes = [_as_refused(problem) for problem in _innermost(error)]
         config = _validate(_without_wrong_keys(raw, error))
     wrong = {mistake.where for mistake in field_mistakes}
     rules = [mistake for mistake in cross_mistakes(config, _keys(raw)) if mistake.where not in wrong]
@@ -205,6 +205,17 @@ def _without_wrong_keys(raw: Mapping[str, Any], error: ValidationError) -> dict[
         if isinstance(section, dict):
             section.pop(last, None)
     return dict(kept)
+
+
+def _innermost(error: ValidationError) -> list[Any]:
+    """Without what only follows from a mistake inside: a list whose one entry is wrong is called empty, too."""
+    problems = error.errors()
+    places = [problem["loc"] for problem in problems]
+    return [
+        problem
+        for problem, place in zip(problems, places, strict=True)
+        if not any(len(other) > len(place) and other[: len(place)] == place for other in places)
+    ]
 
 
 def _as_refused(problem: Mapping[str, Any]) -> Refused:

@@ -9,6 +9,8 @@ import pytest
 import warm_runs
 from warm_runs import Ended
 
+pytestmark = pytest.mark.xdist_group("training")
+
 _KILLS = 10
 _SEED = 20261124
 

@@ -46,16 +46,18 @@ def sentences(report: Mapping[str, Any]) -> list[str]:
     lines = [f"{train['rows']} rows to train on ({train['source']}), {held_out['rows']} held out"]
     for split, name in ((train, "training"), (held_out, "held-out")):
         if split["duplicatesRemoved"]:
-            lines.append(f"{_rows(split['duplicatesRemoved'])} of the {name} split repeated others and were left out")
+            lines.append(
+                f"{_rows(split['duplicatesRemoved'])} of the {name} split left out: the same stands there before"
+            )
     if train["sharedWithHeldOutRemoved"]:
-        lines.append(f"{_rows(train['sharedWithHeldOutRemoved'])} stood in the held-out split too and were left out")
+        lines.append(f"{_rows(train['sharedWithHeldOutRemoved'])} left out: in the held-out split, too")
     if report["promptsInBoth"]:
-        lines.append(f"{len(report['promptsInBoth'])} training rows share a prompt with the held-out split (kept)")
+        lines.append(f"{_rows(report['promptsInBoth'])} kept whose prompt is in the held-out split, too")
     return lines
 
 
-def _rows(repeats: Sequence[Mapping[str, int]]) -> str:
-    return f"{len(repeats)} row" + ("s" if len(repeats) > 1 else "")
+def _rows(listed: Sequence[object]) -> str:
+    return f"{len(listed)} row" + ("s" if len(listed) > 1 else "")
 
 
 def _split(facts: SplitFacts) -> dict[str, Any]:

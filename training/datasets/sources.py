@@ -110,7 +110,7 @@ def _as_row(number: int, value: Any) -> RawRow:
 
 
 def _kind(value: Any) -> str:
-    names = {list: "a list", str: "text", bool: "true or false", type(None): "null"}
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
 
 
@@ -124,7 +124,9 @@ def _read_json(data: bytes, name: str) -> tuple[RawRow, ...]:
             f"{name} is not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}",
             fix="If it holds one object a line, name it .jsonl.",
         ) from error
-    except (_DuplicateKey, RecursionError) as error:
+    except RecursionError as error:
+        raise Refused(f"{name} is not read: it nests too deeply") from error
+    except _DuplicateKey as error:
         raise Refused(f"{name} is not read: {error}") from error
     if not isinstance(value, list):
         raise Refused(f"{name} holds {_kind(value)}, not a list of rows", fix="Write [ {...}, {...} ], or JSONL.")
@@ -143,7 +145,9 @@ def _json_line(number: int, line: bytes) -> RawRow:
         return RawRow(number, None, f"is not UTF-8 text: byte {error.start} of the line is wrong")
     except json.JSONDecodeError as error:
         return RawRow(number, None, f"is not valid JSON: {error.msg}, column {error.colno}")
-    except (_DuplicateKey, RecursionError) as error:
+    except RecursionError:
+        return RawRow(number, None, "is not read: it nests too deeply")
+    except _DuplicateKey as error:
         return RawRow(number, None, f"is not read: {error}")
 
 
