@@ -20,7 +20,7 @@ _CONSEQUENCES = re.compile(
     r"|an unhandled error occurred:"
 )
 _CHECK = re.compile(r"property (?P<key>\S+) value \{.*\} has a problem: (?P<reason>.*)", re.DOTALL)
-_PREFIX = re.compile(r"^(error: )+|^python inline source runtime error: ")
+_PREFIX = re.compile(r"^(error: )+|^python inline source runtime error: |^1 error occurred:\s*\* ")
 _LOCKED_BY = re.compile(r"created by (\S+) \(pid (\d+)\) at (\S+)")
 _DISK_FULL = "no space left on device"
 _PASSPHRASE = ("incorrect passphrase", "passphrase must be set")

@@ -114,6 +114,13 @@ CASES = (
         VendorError,
         "the Pulumi engine failed\n  the disk is full",
     ),
+    Case(
+        "a half-made resource's error keeps its class, as the engine counts it",
+        (Said("error", "1 error occurred:\n\t* QuotaError: no GPU is left\n  ask for one", "e"),),
+        "",
+        QuotaError,
+        "no GPU is left\n  ask for one",
+    ),
     Case("only a consequence is known", (NOISE,), "", VendorError, "Resource monitor has terminated, shutting down"),
     Case("nothing is known", (), "", VendorError, "the Pulumi engine failed\n  It gave no reason."),
     Case(
