@@ -10,13 +10,13 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from takeover.errors import Refused
 
-__all__ = ["digest_text", "full_disk_refused", "new_folder", "sha256_of", "sha256_of_text", "walk"]
+__all__ = ["digest_text", "full_disk_refused", "new_folder", "sha256_of", "sha256_of_text", "waited_lock", "walk"]
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _STALE_AFTER_S = 60.0
@@ -71,6 +71,23 @@ def full_disk_refused(where: Path) -> Iterator[None]:
             why="The disk (or the quota) is full; nothing half-made was left.",
             fix="Free some space, or choose a folder on another disk.",
         ) from error
+
+
+@contextmanager
+def waited_lock(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """The right to make or change `folder`, which need not exist; `say` hears of it when another process has it."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder.with_name(folder.name + ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"waiting for another process that makes or checks {folder.name}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _remove_abandoned(out: Path) -> None:

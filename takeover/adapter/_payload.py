@@ -24,7 +24,7 @@ from takeover.errors import Refusals, Refused
 from takeover.folders import digest_text, sha256_of, sha256_of_text, walk
 
 __all__ = [
-    "README", "REPORT", "digest_of", "hashes_of", "layout_mistakes", "payload_files", "report_mistakes",
+    "README", "REPORT", "digest_of", "hashes_of", "layout_mistakes", "payload_files", "report_files", "report_mistakes",
 ]  # fmt: skip
 
 README = "README.md"
@@ -79,6 +79,13 @@ def report_mistakes(report: Path) -> Iterator[Refused]:
         inside = f"{REPORT}/{name}"
         wrong = list(_kind_mistakes(report, name, facts))
         yield from wrong or _place_mistakes(report, inside, facts)
+
+
+def report_files(path: Path) -> tuple[str, ...]:
+    """The files of an artifact's report, as `report/curves.png`, sorted."""
+    report = path / REPORT
+    entries = walk(report) if report.is_dir() else ()
+    return tuple(sorted(f"{REPORT}/{name}" for name, facts in entries if stat.S_ISREG(facts.st_mode)))
 
 
 def _outside_payload(name: str) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from takeover.adapter._card import model_card
 from takeover.adapter._config import CONFIG, WEIGHTS, LoraConfig, canonical_config, parse_config, weight_mistakes
 from takeover.adapter._json import parse_object, render
 from takeover.adapter._manifest import MANIFEST, Manifest, ManifestFacts, render_manifest
 from takeover.adapter._open import Adapter, open_adapter
-from takeover.adapter._payload import README, REPORT, hashes_of, report_mistakes
+from takeover.adapter._payload import README, REPORT, hashes_of, report_files, report_mistakes
 from takeover.errors import Refusals, Refused
 from takeover.folders import digest_text, new_folder, sha256_of_text
 from takeover.safetensors_header import read_header
@@ -36,7 +37,8 @@ def write_adapter(
         if report is not None:
             shutil.copytree(report, building / REPORT)
         manifest = _complete(facts, settings, hashes_of(building, (CONFIG, WEIGHTS)))
-        (building / README).write_text(_model_card(manifest), encoding="utf-8")
+        card = model_card(manifest, report_files(building))
+        (building / README).write_text(card, encoding="utf-8")
         (building / MANIFEST).write_text(render_manifest(manifest), encoding="utf-8")
         open_adapter(building)
     return Adapter(out.absolute(), manifest)
@@ -67,25 +69,3 @@ def _complete(facts: ManifestFacts, config: LoraConfig, hashes: dict[str, str]) 
         alpha=config.alpha,
         target_modules=config.target_modules,
     )
-
-
-def _model_card(manifest: Manifest) -> str:
-    hub = f"base_model: {manifest.base.removeprefix('hub:').partition('@')[0]}\n" if manifest.base[:4] == "hub:" else ""
-    figures = "".join(f"| {name} | {value:.4g} |\n" for name, value in sorted(manifest.evaluation.items()))
-    table = f"\n| held-out figure | value |\n|---|---|\n{figures}" if figures else ""
-    return f"""---
-library_name: peft
-{hub}license: {manifest.licence.lower()}
-tags: [lora, takeover]
----
-
-# {manifest.name}
-
-A LoRA adapter of rank {manifest.rank} (alpha {manifest.alpha}) on `{manifest.base}`, trained by {manifest.method}.
-
-- digest of the payload: `{manifest.digest}`
-- revision of the base: `{manifest.base_revision}`
-- digest of the data: `{manifest.data_digest}`
-
-Recompute the digest with `sha256sum {CONFIG} {WEIGHTS} | sha256sum`; `takeover adapter verify .` checks everything.
-{table}"""

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import shutil
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from takeover.folders import digest_text, full_disk_refused, new_folder, sha256_of, walk
+from takeover.folders import digest_text, full_disk_refused, new_folder, sha256_of, waited_lock, walk
 
 __all__ = ["Say", "cached_folder"]
 
@@ -26,7 +23,7 @@ def cached_folder(folder: Path, make: Callable[[Path], None], say: Say) -> Path:
     """
     with full_disk_refused(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(folder, say):
+        with waited_lock(folder, say):
             if _is_whole(folder):
                 return folder
             if folder.exists():
@@ -36,20 +33,6 @@ def cached_folder(folder: Path, make: Callable[[Path], None], say: Say) -> Path:
                 make(building)
                 (building / _SEAL).write_text(digest_text(_hashes(building)), encoding="utf-8")
     return folder
-
-
-@contextmanager
-def _lock(folder: Path, say: Say) -> Iterator[None]:
-    lock = FileLock(folder.with_name(folder.name + ".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"waiting for another process that makes or checks {folder.name}")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from unicodedata import category
@@ -16,6 +17,7 @@ from takeover.cli.adapter import adapter_app
 from takeover.errors import Refused, VendorError
 
 if TYPE_CHECKING:
+    from takeover.adapter import Adapter
     from takeover.client import Client, Reply
     from takeover.client.sources import Source
 
@@ -77,27 +79,46 @@ def outputs(
 
 
 def use(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The adapter's folder.", show_default=False)],
+    source: Annotated[
+        str, typer.Argument(metavar="DIR|ADDRESS", help="A folder, or hf://, s3://, gs://.", show_default=False)
+    ],
     stack: Annotated[str, typer.Option("--stack", "-s", help="The stack whose file is written.")] = "dev",
     json: _Json = False,
 ) -> None:
-    """Write an adapter's folder and digest into a stack's file, keeping its comments."""
-    from takeover.adapter import open_adapter
+    """Write where an adapter is and its digest into a stack's file, keeping its comments.
+
+    A branch or tag of an address is resolved once: the commit is written.
+    """
     from takeover.engine.project import stack_file
     from takeover.home import project_root
     from takeover.stackfile import use_adapter
 
     root = project_root()
     path = stack_file(root, stack)
-    adapter = open_adapter(folder)
-    source = _source_text(folder.resolve(), root)
-    changed = use_adapter(path, source=source, digest=adapter.digest)
+    text, adapter = _verified_source(source, root)
+    changed = use_adapter(path, source=text, digest=adapter.digest)
     if json:
-        print_json({"file": path.name, "changed": changed, "source": source, "digest": adapter.digest})
+        print_json({"file": path.name, "changed": changed, "source": text, "digest": adapter.digest})
         return
     out.print(f"{path.name} {'now names' if changed else 'names already'} {adapter.served_name}:", markup=False)
-    out.print(f"  source: {source}\n  digest: {adapter.digest}", markup=False)
+    out.print(f"  source: {text}\n  digest: {adapter.digest}", markup=False)
     err.print(f"See what it would change: takeover preview --stack {stack}", markup=False)
+
+
+def _verified_source(source: str, root: Path) -> tuple[str, Adapter]:
+    """The text that the stack's file gets, and the adapter, opened or pulled and so verified."""
+    from takeover.adapter import open_adapter
+    from takeover.cli.registry import resolved, tell
+    from takeover.registry import is_address, parse_address, pull
+
+    if not is_address(source):
+        folder = Path(source).expanduser()
+        return _source_text(folder.resolve(), root), open_adapter(folder)
+    place = resolved(parse_address(source), None)
+    adapter = pull(place, say=tell)
+    if place.kind == "file":
+        place = replace(place, path=_source_text(Path(place.path).expanduser().resolve(), root))
+    return str(place), adapter
 
 
 def _source_text(folder: Path, root: Path) -> str:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from takeover.errors import Refused
+from takeover.registry.address import Address, is_address, parse_address
 from takeover.settings._messages import USE_ADAPTER, no_mapping, one_of, validate
 from takeover.settings._models import AdapterKeys, AdapterSource, Settings, SourceKind
 from takeover.settings._raw import NAMESPACE, WrongSetting, join, shown
 from takeover.tiers import TIERS, Feature, No, Tier
 
 __all__ = ["Trained", "check_against_tier", "many_mistakes", "read_adapters"]
-
-_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
-_HUB = re.compile(r"^hf://[\w.-]+/[\w.-]+@([^@]+)$", re.ASCII)
-_COMMIT = re.compile(r"^[0-9a-f]{40}$")
-_BUCKET = re.compile(r"^(s3|gs)://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]/\S+$")
 
 
 class Trained(Protocol):
@@ -66,67 +61,60 @@ def _read_each(
         mistakes += wrong
         if keys is None:
             continue
-        kind, wrong = _kind_of(join(key, *path, "source"), keys.source)
+        kind, inside, wrong = _place_of(join(key, *path, "source"), keys.source)
+        digest = keys.digest or inside
         mistakes += wrong
-        mistakes += _digest_mistakes(join(key, *path, "digest"), keys, kind, environment)
+        mistakes += _two_digests(join(key, *path, "digest"), keys.source, digest, inside)
+        mistakes += _digest_mistakes(join(key, *path, "digest"), keys.source, digest, kind, environment)
         mistakes += _twice(join(key, *path, "source"), keys.source, sources)
-        sources.append(AdapterSource(key=join(key, *path), source=keys.source, kind=kind, digest=keys.digest))
+        sources.append(AdapterSource(key=join(key, *path), source=keys.source, kind=kind, digest=digest))
     return sources, mistakes
 
 
-def _kind_of(where: str, source: str) -> tuple[SourceKind, list[Refused]]:
-    """What sort of place a source is. Addresses are checked in form; only folders can be opened so far."""
-    scheme = _SCHEME.match(source)
-    if scheme is None:
+def _place_of(where: str, source: str) -> tuple[SourceKind, str | None, list[Refused]]:
+    """What sort of place a source is, and the digest that stands in it. Nothing is asked: only the form is checked."""
+    if not is_address(source):
         empty = WrongSetting(f'{where} is "", but must name a folder.', fix=USE_ADAPTER, where=where)
-        return "folder", [] if source.strip() else [empty]
-    kinds: Mapping[str, SourceKind] = {"hf": "hf", "s3": "s3", "gs": "gs"}
-    kind = kinds.get(scheme[1])
-    if kind is None:
-        happened = f"{where} is {shown(source)}, but {scheme[1]}:// is no place for adapters."
-        fix = "Name a folder by its path, or use hf://, s3:// or gs://."
-        return "folder", [WrongSetting(happened, fix=fix, where=where)]
-    wrong = _hub_mistakes(where, source) if kind == "hf" else _bucket_mistakes(where, source, kind)
-    return kind, wrong or [_not_built(where, source, kind)]
+        return "folder", None, [] if source.strip() else [empty]
+    try:
+        address = parse_address(source)
+    except Refused as error:
+        happened = f"{where} is {shown(source)}, but {error.happened.removeprefix('it ')}."
+        return "folder", None, [WrongSetting(happened, fix=error.fix, where=where)]
+    return address.kind, address.digest, list(_moving_mistakes(where, source, address))
 
 
-def _not_built(where: str, source: str, kind: SourceKind) -> Refused:
-    return WrongSetting(
-        f"{where} is {shown(source)}, but sources on {kind}:// are not built yet.",
-        fix="Copy the adapter into a folder and name that folder.",
-        where=where,
-    )
-
-
-def _hub_mistakes(where: str, source: str) -> list[Refused]:
-    match = _HUB.match(source)
-    if match is None:
+def _moving_mistakes(where: str, source: str, address: Address) -> Iterator[Refused]:
+    """A repository without its commit. A bucket's version is named by the digest, which has a key of its own."""
+    if address.kind != "hf" or address.commit:
+        return
+    fix = f"`takeover adapter use {address} --stack STACK` writes the commit and the digest."
+    if address.revision is None:
         happened = f"{where} is {shown(source)}, but must be hf://OWNER/NAME@COMMIT."
-        return [WrongSetting(happened, fix="Name the repository and the commit.", where=where)]
-    if not _COMMIT.match(match[1]):
-        happened = f"{where} is {shown(source)}, but {match[1]} is no commit."
+        yield WrongSetting(happened, fix=fix, where=where)
+    else:
+        happened = f"{where} is {shown(source)}, but {address.revision} is no commit."
         why = "A branch or a tag moves; what is deployed must not."
-        fix = "Write the 40 hexadecimal digits of the commit after the @."
-        return [WrongSetting(happened, why=why, fix=fix, where=where)]
-    return []
+        yield WrongSetting(happened, why=why, fix=fix, where=where)
 
 
-def _bucket_mistakes(where: str, source: str, kind: SourceKind) -> list[Refused]:
-    if _BUCKET.match(source):
-        return []
-    happened = f"{where} is {shown(source)}, but must be {kind}://BUCKET/FOLDER."
-    return [WrongSetting(happened, fix="Name the bucket and the folder in it.", where=where)]
+def _two_digests(where: str, source: str, digest: str | None, inside: str | None) -> Iterator[Refused]:
+    if None not in (digest, inside) and digest != inside:
+        happened = f"{where} is {digest}, but the source beside it is {source}."
+        yield WrongSetting(happened, fix="Name one digest, in one of the two places.", where=where)
 
 
-def _digest_mistakes(where: str, keys: AdapterKeys, kind: SourceKind, environment: str | None) -> Iterator[Refused]:
+def _digest_mistakes(
+    where: str, source: str, digest: str | None, kind: SourceKind, environment: str | None
+) -> Iterator[Refused]:
     """Only in development, and only a folder, may go without a digest; an unknown environment is reported elsewhere."""
-    if keys.digest is not None or environment is None:
+    if digest is not None or environment is None:
         return
     if environment != "development":
         happened = f"{where} is missing: {environment} deploys an adapter only by its digest."
         yield WrongSetting(happened, fix=USE_ADAPTER, where=where)
     elif kind != "folder":
-        happened = f"{where} is missing: only a folder may go without, and {keys.source} is none."
+        happened = f"{where} is missing: only a folder may go without, and {source} is none."
         yield WrongSetting(happened, fix="Add the digest that stands in the adapter's manifest.json.", where=where)
 
 

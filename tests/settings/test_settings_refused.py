@@ -27,7 +27,10 @@ GONE = object()
 HOSTING_KEYS = (
     "environment, provider, cluster, coldStartTolerance, maxColdStartMs, minReplicas, maxReplicas, targetLatencyMs"
 )
-TOP_KEYS = "takeover:hosting, takeover:adapter, takeover:adapters, takeover:workload, takeover:budget, takeover:local"
+TOP_KEYS = (
+    "takeover:hosting, takeover:adapter, takeover:adapters, takeover:workload, takeover:budget, takeover:local, "
+    "takeover:modal"
+)
 USE = "`takeover adapter use DIR --stack STACK` writes source and digest."
 PRODUCTION = {"environment": "production", "provider": "local", "minReplicas": 1, "maxReplicas": 1}
 LOCAL_ELSEWHERE = (
@@ -250,25 +253,31 @@ CASES = [
         {"adapter.source": "hf://acme/tone@main"},
         "takeover:adapter.source is hf://acme/tone@main, but main is no commit.\n"
         "  A branch or a tag moves; what is deployed must not.\n"
-        "  Write the 40 hexadecimal digits of the commit after the @.",
+        "  `takeover adapter use hf://acme/tone@main --stack STACK` writes the commit and the digest.",
     ),
     Case(
         "a repository without a commit",
         {"adapter.source": "hf://acme/tone"},
         "takeover:adapter.source is hf://acme/tone, but must be hf://OWNER/NAME@COMMIT.\n"
-        "  Name the repository and the commit.",
+        "  `takeover adapter use hf://acme/tone --stack STACK` writes the commit and the digest.",
     ),
     Case(
-        "a repository at a commit, not built yet",
-        {"adapter.source": "hf://a/b@" + "0a" * 20},
-        f"takeover:adapter.source is hf://a/b@{'0a' * 20}, but sources on hf:// are not built yet.\n"
-        "  Copy the adapter into a folder and name that folder.",
+        "no name of a repository",
+        {"adapter.source": "hf://acme@" + "0a" * 20},
+        f"takeover:adapter.source is hf://acme@{'0a' * 20}, but must be hf://OWNER/NAME@COMMIT.\n"
+        "  Name the repository and the commit.",
     ),
     Case(
         "a bucket without a folder",
         {"adapter.source": "s3://acme"},
-        "takeover:adapter.source is s3://acme, but must be s3://BUCKET/FOLDER.\n"
+        "takeover:adapter.source is s3://acme, but must be s3://BUCKET/FOLDER@sha256:DIGEST.\n"
         "  Name the bucket and the folder in it.",
+    ),
+    Case(
+        "a digest in the source and another beside it",
+        {"adapter.source": f"s3://acme/tone@sha256:{'0' * 64}"},
+        f"takeover:adapter.digest is {DIGEST}, but the source beside it is s3://acme/tone@sha256:{'0' * 64}.\n"
+        "  Name one digest, in one of the two places.",
     ),
     Case(
         "an address of another kind",
@@ -340,7 +349,6 @@ def test_in_development_an_address_needs_a_digest_too() -> None:
     with pytest.raises(Refusals) as caught:
         parse_settings(raw_of(case), stack="s")
     assert [str(mistake).splitlines()[0] for mistake in caught.value.mistakes] == [
-        f"takeover:adapter.source is {source}, but sources on hf:// are not built yet.",
         f"takeover:adapter.digest is missing: only a folder may go without, and {source} is none.",
     ]
 
