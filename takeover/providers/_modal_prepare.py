@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING
 from takeover.adapter import open_adapter
 from takeover.errors import Refusals, Refused
 from takeover.modal_contract import KEY_FILE, AdapterRef, ContainerSettings, adapter_folder, fingerprint
+from takeover.providers._modal_options import cached_adapter
 from takeover.providers._modal_record import Record, decode, encode, kept_after
 from takeover.providers._modal_source import source_hash
 
 if TYPE_CHECKING:
     import modal
 
-__all__ = ["Prepared", "base_mark", "prepare", "read_record"]
+__all__ = ["Prepared", "base_mark", "prepare", "read_record", "strangers"]
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,12 @@ class Prepared:
 
 def prepare(settings: ContainerSettings, *, store: modal.Volume, bases: modal.Volume) -> Prepared:
     """Send what the volume lacks, make the key, and see what the version before served."""
+    before = read_record(settings.name)
     store.hydrate()
     bases.hydrate()
     held = _files(store)
-    _make_key(store, held)
     sent = _send_missing(settings.adapters, store, held)
-    before = read_record(settings.name)
+    _make_key(store, held)
     mark = base_mark(settings.base)
     if before is not None and before.base_mark not in ("", mark):
         before = None  # an adapter of another base cannot be served beside the new ones
@@ -69,13 +70,24 @@ def base_mark(base: str) -> str:
 
 
 def read_record(name: str) -> Record | None:
-    """What the deployed app of that name says; None where there is none, or it is not ours."""
+    """What the deployed app of that name says; None where there is none. Refused when it is somebody else's."""
     import modal
 
     try:
-        return decode(modal.App.lookup(name).get_tags())
+        record = decode(modal.App.lookup(name).get_tags())
     except modal.exception.NotFoundError:
         return None
+    if record is None:
+        raise strangers(name)
+    return record
+
+
+def strangers(name: str) -> Refused:
+    return Refused(
+        f"there is an app {name} on Modal that takeover did not make",
+        why="It carries none of our tags, so it is left alone.",
+        fix=f"Rename it or stop it (`modal app stop {name}`), or use another stack name.",
+    )
 
 
 def _files(store: modal.Volume) -> set[str]:
@@ -105,17 +117,22 @@ def _send_missing(adapters: tuple[AdapterRef, ...], store: modal.Volume, held: s
     Refusals.raise_if_any("the adapters to send to Modal", mistakes)
     for adapter in missing:
         with store.batch_upload(force=True) as upload:
-            upload.put_directory(adapter.source, f"/{adapter_folder(adapter.digest)}")
+            upload.put_directory(_folder(adapter), f"/{adapter_folder(adapter.digest)}")
     return {adapter.digest for adapter in missing}
 
 
+def _folder(adapter: AdapterRef) -> Path:
+    """Where it lies on this machine: without a source, in the cache of pulled adapters."""
+    return Path(adapter.source) if adapter.source else cached_adapter(adapter.digest)
+
+
 def _mistakes(adapter: AdapterRef) -> list[Refused]:
-    if not adapter.source or not Path(adapter.source).is_dir():
-        where = adapter.source or "no folder"
+    folder = _folder(adapter)
+    if not folder.is_dir():
         fix = "Deploy from a machine that has it."
-        return [Refused(f"{adapter.served_name} is neither in {where} nor in the volume", fix=fix)]
+        return [Refused(f"{adapter.served_name} is neither in {folder} nor in the volume", fix=fix)]
     try:
-        open_adapter(adapter.source, digest=adapter.digest)
+        open_adapter(folder, digest=adapter.digest)
     except Refusals as several:
         return list(several.mistakes)
     except Refused as error:
