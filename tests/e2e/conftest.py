@@ -119,7 +119,14 @@ def engine() -> Path:
 def first(tmp_path_factory: pytest.TempPathFactory) -> Adapter:
     """An adapter that the command line trained on the demo's data with the tiny base."""
     out = tmp_path_factory.mktemp("trained") / "support-tone"
-    arguments = ["train", "training/configs/tiny.yaml", "--data", "examples/support-tone/train.jsonl", "--max-steps", "2"]
+    arguments = [
+        "train",
+        "training/configs/tiny.yaml",
+        "--data",
+        "examples/support-tone/train.jsonl",
+        "--max-steps",
+        "2",
+    ]
     done = subprocess.run(
         [str(TAKEOVER), *arguments, "--out", str(out)], cwd=ROOT, capture_output=True, text=True, timeout=180
     )
