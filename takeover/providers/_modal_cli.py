@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,16 +13,19 @@ from takeover.modal_contract import ContainerSettings, container_environment
 from takeover.providers._modal_errors import error_of_output, hidden
 from takeover.providers._modal_source import APP_FILE, ROOT
 
-__all__ = ["deploy_command", "modal_deploy"]
+__all__ = ["deploy_command", "modal_deploy", "modal_stop"]
+
+_MODAL = (sys.executable, "-m", "modal")
 
 # Wide enough that no line of its own is broken in two.
 _WIDE = "400"
 _LONGEST_LINE = 1 << 20
+_STAGED = re.compile(r"\S*/takeover-modal-\w+")
 
 
 def deploy_command() -> list[str]:
     """`modal deploy` of the app, by the Python that runs this."""
-    return [sys.executable, "-m", "modal", "deploy", str(ROOT / APP_FILE)]
+    return [*_MODAL, "deploy", str(ROOT / APP_FILE)]
 
 
 async def modal_deploy(settings: ContainerSettings, *, folder: Path, say: Callable[[str], None]) -> None:
@@ -29,10 +33,27 @@ async def modal_deploy(settings: ContainerSettings, *, folder: Path, say: Callab
 
     Cancelled, it ends the command; what Modal had built by then stays built, and the next deploy goes on from there.
     """
+    environment = {**os.environ, **container_environment(settings)}
+    code, log, errors = await _run(deploy_command(), folder, environment, say)
+    if code != 0:
+        raise error_of_output(errors, log, name=settings.name)
+
+
+async def modal_stop(name: str, *, say: Callable[[str], None]) -> None:
+    """`modal app stop`, for an app that runs."""
+    code, log, errors = await _run([*_MODAL, "app", "stop", name, "--yes"], ROOT, os.environ, say)
+    if code != 0:
+        raise error_of_output(errors, log, name=name)
+
+
+async def _run(
+    command: list[str], folder: Path, environment: Mapping[str, str], say: Callable[[str], None]
+) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr."""
     process = await asyncio.create_subprocess_exec(
-        *deploy_command(),
+        *command,
         cwd=folder,
-        env=_environment(settings, os.environ),
+        env={**environment, "COLUMNS": _WIDE, "NO_COLOR": "1"},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -42,25 +63,19 @@ async def modal_deploy(settings: ContainerSettings, *, folder: Path, say: Callab
     assert process.stderr is not None
     try:
         log, errors = await asyncio.gather(_lines(process.stdout, say), _lines(process.stderr, lambda _: None))
-        code = await process.wait()
+        return await process.wait(), log, errors
     finally:
         if process.returncode is None:
             process.terminate()
             await process.wait()
-    if code != 0:
-        raise error_of_output(errors, log, name=settings.name)
-
-
-def _environment(settings: ContainerSettings, environ: Mapping[str, str]) -> dict[str, str]:
-    return {**environ, **container_environment(settings), "COLUMNS": _WIDE, "NO_COLOR": "1"}
 
 
 async def _lines(stream: asyncio.StreamReader, say: Callable[[str], None]) -> str:
-    """All of it, each line handed on as it comes, and nothing in it that looks like a token."""
+    """All of it, each line handed on as it comes: nothing in it looks like a token, or is a place on this machine."""
     lines = []
     async for raw in stream:
-        line = hidden(raw.decode("utf-8", "replace").rstrip())
-        lines.append(line)
+        line = _STAGED.sub("the app's source", hidden(raw.decode("utf-8", "replace").rstrip()))
+        lines.append(line.replace(f"{ROOT}/", ""))
         if line:
-            say(line)
+            say(lines[-1])
     return "\n".join(lines)

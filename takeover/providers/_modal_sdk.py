@@ -6,6 +6,7 @@ one of our errors in `asking`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ def asking(what: str) -> Iterator[modal.Client]:
     import modal
     from modal.config import config
 
+    # The HTTP/2 library writes every header into its debug log, the token's secret among them.
+    logging.getLogger("hpack").setLevel(logging.INFO)
     try:
         token = (config["token_id"], config["token_secret"])
         client = modal.Client.from_credentials(*token) if all(token) else modal.Client.from_env()

@@ -11,13 +11,13 @@ import inspect
 import re
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Self
 
 import uvicorn
 from fakes.modal_calls import Calls
-from fakes.modal_state import State
+from fakes.modal_state import Secret, State
 from fakes.modal_web import Web
 from google.protobuf.unknown_fields import UnknownFieldSet
 from grpclib import GRPCError, Status
@@ -69,6 +69,11 @@ class FakeModal:
             while not self._stop.is_set():  # noqa: ASYNC110 - set by another thread
                 await asyncio.sleep(0.02)
         server.close()
+
+    def have_secret(self, name: str, values: Mapping[str, str]) -> None:
+        """A secret that somebody made in the workspace."""
+        secret = Secret(self.state.new_id("st"), name, values)
+        self.state.secrets[secret.id] = secret
 
     def handle(self, name: str, request: Any, metadata: Any) -> Any:
         """The answer to one call, or an iterator of answers."""

@@ -27,6 +27,10 @@ class App:
     drafts: dict[str, str] = field(default_factory=dict)
     logs: list[str] = field(default_factory=list)
 
+    @property
+    def is_running(self) -> bool:
+        return self.state == api.APP_STATE_DEPLOYED
+
 
 @dataclass
 class Function:
