@@ -95,8 +95,11 @@ class Work:
 
         What failed before its first whole checkpoint leaves no folder; what failed later keeps it for `--resume`.
         """
-        with full_disk_refused(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with full_disk_refused(self.path):
+                self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Refused(f"{self.path} cannot be made: {error.strerror}", fix="Choose another --out.") from error
         lock = FileLock(self.path / "lock", timeout=0)
         try:
             lock.acquire()

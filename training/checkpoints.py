@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -29,13 +28,13 @@ class Checkpoint:
 
 
 def seal(folder: Path) -> None:
-    """Mark a checkpoint as whole: its files reach the disk first, then the list of their hashes, by a rename."""
-    hashes = _hashes(folder, durable=True)
+    """Mark a checkpoint as whole: the list of its files' hashes appears by a rename.
+
+    Nothing is forced to the disk, which would slow training down: should the machine lose power, the hashes tell, and
+    the checkpoint before is used.
+    """
     written = folder / f"{_SEAL}.new"
-    with written.open("w", encoding="utf-8") as file:
-        json.dump(hashes, file, indent=2, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
+    written.write_text(json.dumps(_hashes(folder), indent=2, sort_keys=True), encoding="utf-8")
     written.rename(folder / _SEAL)
 
 
@@ -68,13 +67,11 @@ def _all(folder: Path) -> list[Checkpoint]:
     return sorted(Checkpoint(int(match[1]), path) for match, path in named if match)
 
 
-def _hashes(folder: Path, *, durable: bool = False) -> dict[str, str]:
+def _hashes(folder: Path) -> dict[str, str]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(_SEAL))
-    return {path.relative_to(folder).as_posix(): _sha256(path, durable) for path in paths}
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in paths}
 
 
-def _sha256(path: Path, durable: bool) -> str:
+def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        if durable:
-            os.fsync(file.fileno())
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -147,7 +147,7 @@ def _draw_answers(folder: Path, name: str, answers: Sequence[Answer]) -> None:
     ]
     heights = [len(prompt) + max(len(base), len(adapter)) + 2 for prompt, base, adapter in blocks]
     lines = sum(heights) + 2
-    figure = _figure((11, 0.21 * lines + 0.3))
+    figure = _figure((11, 0.165 * lines + 0.2))
     style: dict[str, Any] = {"va": "top", "family": "monospace", "fontsize": 9, "transform": figure.transFigure}
 
     def put(column: float, line: float, text: str, **more: Any) -> None:

@@ -83,7 +83,14 @@ def _base_of(config: TrainingConfig) -> BaseRef:
 
 def _unchanged(out: Path, identity: Mapping[str, Any], listener: Listener) -> Adapter:
     """The adapter in `out` if it is of this run; Refused, with what differs, if not."""
-    adapter = open_adapter(out)
+    try:
+        adapter = open_adapter(out)
+    except Refused as error:
+        raise Refused(
+            f"{out} exists already and is no whole adapter",
+            why=str(error).replace("\n", "\n  "),
+            fix="Choose another --out, or move it away: nothing is ever overwritten.",
+        ) from error
     differing = changes({key: adapter.manifest.training.get(key, {}) for key in identity}, identity)
     if differing:
         raise Refused(

@@ -108,7 +108,7 @@ def test_a_config_for_a_gpu_states_the_memory_that_is_computed_for_it(name: str,
 def test_rows_shorter_than_the_limit_need_less(tmp_path: Path) -> None:
     config = config_of(tmp_path, "max_length: 1000")
     whole, short = (memory_need(LLAMA_8B, config, gpu=False, longest_row=rows) for rows in (None, 100))
-    assert (whole.fixed, whole.runtime) == (short.fixed, 0.0)
+    assert whole.fixed == short.fixed
     assert whole.activations > 5 * short.activations
 
 

@@ -104,6 +104,20 @@ def test_another_run_into_the_same_folder_is_refused_with_what_changed(adapter: 
     )
 
 
+def test_a_folder_that_is_no_whole_adapter_is_refused_and_left_alone(adapter: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "adapter"
+    shutil.copytree(adapter, damaged)
+    for name in ("config.yaml", "pairs.json"):
+        shutil.copy(adapter.parent / name, tmp_path)
+    weights = damaged / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    done = train_again(damaged, "--resume")
+    assert (done.returncode, done.stdout) == (2, "False\n")
+    assert done.stderr.startswith(f"error: {damaged} exists already and is no whole adapter\n")
+    assert "adapter_model.safetensors" in done.stderr
+    assert done.stderr.endswith("  Choose another --out, or move it away: nothing is ever overwritten.\n")
+
+
 def test_another_folder_always_trains_and_to_the_same_digest(adapter: Path, tmp_path: Path) -> None:
     again = trained(tmp_path)
     assert open_adapter(again).digest == open_adapter(adapter).digest
