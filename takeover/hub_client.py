@@ -48,6 +48,7 @@ def hub_api() -> HfApi:
     from huggingface_hub import HfApi, constants, get_session
     from huggingface_hub.utils import disable_progress_bars
 
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # it says what else is installed, and costs a request in each process
     get_session().timeout = _WAIT_S
     if not sys.stderr.isatty() and constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
         disable_progress_bars()  # one of its bars forgets to ask whether anybody is looking
@@ -143,8 +144,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _known(error: BaseException, repo: str, subject: str, noun: str) -> TakeoverError | None:
     from huggingface_hub import errors
 
-    if isinstance(error, TakeoverError):
-        return error
     if isinstance(error, errors.OfflineModeIsEnabled):
         fix = "Unset HF_HUB_OFFLINE, or use what is in the cache already."
         return Refused(f"{subject} is not on this machine, and HF_HUB_OFFLINE forbids asking the Hub", fix=fix)

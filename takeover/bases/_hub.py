@@ -10,8 +10,9 @@ from pathlib import Path
 
 from takeover.bases import BaseRef, cache_dir
 from takeover.bases._cached import Say
-from takeover.errors import AuthError, Refused, TakeoverError
+from takeover.errors import Refused, TakeoverError
 from takeover.folders import full_disk_refused
+from takeover.hub_client import explained, hub_endpoint, hub_token
 
 __all__ = ["BASE_FILES", "has_weights", "materialise_hub"]
 
@@ -92,7 +93,6 @@ def _is_as_named(blob: Path) -> bool:
 def _download(ref: BaseRef, commit: str) -> Path:
     from huggingface_hub import constants, snapshot_download
 
-    endpoint = os.environ.get("HF_ENDPOINT")
     try:
         with full_disk_refused(Path(constants.HF_HUB_CACHE)):
             folder = snapshot_download(
@@ -100,7 +100,8 @@ def _download(ref: BaseRef, commit: str) -> Path:
                 revision=commit,
                 allow_patterns=list(BASE_FILES),
                 ignore_patterns=_LEFT_OUT,
-                endpoint=endpoint,
+                endpoint=hub_endpoint(),
+                token=hub_token() or False,
             )
             return Path(folder)
     except TakeoverError:
@@ -110,21 +111,7 @@ def _download(ref: BaseRef, commit: str) -> Path:
 
 
 def _explained(ref: BaseRef, error: Exception) -> TakeoverError:
-    from huggingface_hub import errors
-
-    if isinstance(error, errors.GatedRepoError):
-        return AuthError(
-            f"{ref} is gated",
-            fix=f"Accept its terms at https://huggingface.co/{ref.name}, then `hf auth login` or set HF_TOKEN.",
-        )
-    if isinstance(error, errors.RevisionNotFoundError):
-        return Refused(f"{ref}: there is no such commit", fix=f"See https://huggingface.co/{ref.name}/commits/main.")
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return Refused(
-            f"{ref}: there is no such model, or it is private",
-            fix="Check the name; for a private model `hf auth login` or set HF_TOKEN.",
-        )
-    return Refused(
+    return explained(error, ref.name, str(ref), "model") or Refused(
         f"{ref} could not be downloaded",
         why=f"The Hub's client said: {type(error).__name__}.",
         fix="Check the network (and HF_ENDPOINT, HF_HUB_OFFLINE), then run the same command again.",

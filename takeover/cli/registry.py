@@ -111,15 +111,19 @@ def _print_table(found: Sequence[Version]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("version", "tags", "commit and digest", "published", "figures", show_lines=True)
+    table = Table("version", "commit and digest", "figures", show_lines=True)
     for each in found:
         figures = "\n".join(f"{name} {value:.4g}" for name, value in sorted(each.evaluation.items())) or "none"
         at = f"{each.address.commit}\n{each.digest}" if each.address.commit else each.digest
-        tags, date = "\n".join(each.tags) or "none", each.published or each.created
-        table.add_row(*(Text(text, overflow="fold") for text in (_name(each), tags, at, date, figures)))
+        about = "\n".join((_name(each), f"tags {', '.join(each.tags)}" if each.tags else "no tag", _date(each)))
+        table.add_row(*(Text(text, overflow="fold") for text in (about, at, figures)))
     out.print(table, soft_wrap=False)
     if not found:
         err.print("nothing was published there yet")
+
+
+def _date(version: Version) -> str:
+    return f"published {version.published}" if version.published else f"made {version.created}"
 
 
 def _name(version: Version) -> str:

@@ -48,7 +48,7 @@ def push_to_bucket(adapter: Adapter, address: Address, say: Say) -> Pushed:
         if known is None or known.digest != adapter.digest:
             say(f"uploading {adapter.served_name} to {address.root}")
             for name in wanted(names)[1:]:
-                _put(files, adapter.path / name, f"{folder}/{name}")
+                _put(files, adapter.path / name, f"{folder}/{name}", address.kind)
             _require_arrived(files, adapter, place)
             _write_manifest(files, place, (adapter.path / MANIFEST).read_bytes())
             return Pushed(place, adapter.digest, place.root, created=True)
@@ -64,7 +64,7 @@ def listing(address: Address) -> Listing:
         sizes = {str(path).removeprefix(start): int(facts["size"]) for path, facts in found.items()}
     if MANIFEST not in sizes:
         raise _no_version(address)
-    return Listing(sizes, lambda name, part: _get(address, f"{folder}/{name}", sizes[name], part))
+    return Listing(sizes, lambda name, part: _get(files, address, f"{folder}/{name}", sizes[name], part))
 
 
 def versions(address: Address, say: Say) -> list[Version]:
@@ -142,8 +142,9 @@ def _manifest(files: Any, place: Address) -> Manifest | None:
         return None
 
 
-def _put(files: Any, source: Path, target: str) -> None:
-    files.makedirs(target.rpartition("/")[0], exist_ok=True)
+def _put(files: Any, source: Path, target: str, kind: Kind) -> None:
+    if kind == "file":  # elsewhere it would make a bucket of a name that was misspelt
+        files.makedirs(target.rpartition("/")[0], exist_ok=True)
     files.put_file(str(source), target)
 
 
@@ -172,13 +173,11 @@ def _write_manifest(files: Any, place: Address, data: bytes) -> None:
     new.replace(path)
 
 
-def _get(address: Address, path: str, size: int, part: Path) -> None:
+def _get(files: Any, address: Address, path: str, size: int, part: Path) -> None:
     """Append what is missing of a file, piece by piece, so that a pull that was cut off goes on where it was."""
-    with _said_by(address):
-        files = _files(address.kind)
-        with part.open("ab") as file:
-            for chunk in _chunks(files, path, file.tell(), size):
-                file.write(chunk)
+    with _said_by(address), part.open("ab") as file:
+        for chunk in _chunks(files, path, file.tell(), size):
+            file.write(chunk)
 
 
 def _chunks(files: Any, path: str, start: int, size: int) -> Iterator[bytes]:

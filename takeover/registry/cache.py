@@ -12,9 +12,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from takeover.adapter import Adapter, open_adapter
@@ -66,9 +66,20 @@ def kept(address: Address, digest: str | None, listing: Callable[[], Listing], s
         with waited_lock(incoming, say):
             found = _seen_before(home / "from" / f"{key}.json", address, say)
             if found is None:
-                found = _fetched(address, digest, listing, incoming, say)
+                with _nothing_left_of_nothing(incoming):
+                    found = _fetched(address, digest, listing, incoming, say)
                 _remember(home / "from" / f"{key}.json", address, found)
     return _require(found, address, digest)
+
+
+@contextmanager
+def _nothing_left_of_nothing(incoming: Path) -> Iterator[None]:
+    """When not a byte came, nothing is kept to go on with."""
+    try:
+        yield
+    finally:
+        if incoming.is_dir() and not any(path.stat().st_size for path in incoming.rglob("*") if path.is_file()):
+            shutil.rmtree(incoming)
 
 
 def _require(found: Adapter, address: Address, digest: str | None) -> Adapter:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from takeover.adapter._manifest import Manifest, parse_manifest
-from takeover.errors import Refused
-from takeover.hub_client import asking, explained, hub_api, hub_token, unreachable
+from takeover.errors import Refused, TakeoverError
+from takeover.hub_client import asking, explained, hub_api, hub_token, status_of, unreachable
 from takeover.registry._types import Listing, Say, Version
 from takeover.registry.address import Address
 from takeover.registry.cache import MANIFEST
@@ -28,6 +28,7 @@ _MAIN = "main"
 # Above this a file is worth a progress bar, and going on with in the middle.
 _LARGE = 1_000_000
 _AT_ONCE = 8
+_TRIES = 5
 
 
 @contextmanager
@@ -35,6 +36,8 @@ def said_by_hub(address: Address, doing: str) -> Iterator[None]:
     """Every error of the Hub's client in our words; `doing` is a participle: `fetched`."""
     try:
         yield
+    except TakeoverError:
+        raise
     except Exception as error:  # the client raises a dozen kinds, its HTTP library's among them
         known = explained(error, address.path, str(address), "adapter")
         raise known or unreachable(error, str(address), doing) from error
@@ -79,21 +82,41 @@ def listing(address: Address) -> Listing:
 
 def _get(address: Address, name: str, size: int, part: Path) -> None:
     """Append what is missing of a file. The client keeps no half of a file that it was killed over, so this does."""
-    from huggingface_hub.file_download import http_get
-
     with said_by_hub(address, "fetched"):
         if size <= _LARGE:
             part.write_bytes(_read(address, name))
-            return
-        with part.open("ab") as file:
-            http_get(
-                _url(address, name),
-                file,
-                resume_size=file.tell(),
-                headers={**_headers(), "Accept-Encoding": "identity"},
-                expected_size=size,
-                displayed_filename=name,
-            )
+        else:
+            _stream_all(_url(address, name), size, part)
+
+
+def _stream_all(url: str, size: int, part: Path) -> None:
+    """A connection that broke is taken up again, as long as something came over it."""
+    for attempt in range(1, _TRIES + 1):
+        had = part.stat().st_size
+        try:
+            return _stream(url, size, part)
+        except Exception as error:
+            if attempt == _TRIES or status_of(error) is not None or part.stat().st_size == had:
+                raise
+    raise AssertionError("the last attempt raises")
+
+
+def _stream(url: str, size: int, part: Path) -> None:
+    from huggingface_hub.utils import hf_raise_for_status, http_stream_backoff, tqdm
+
+    with part.open("ab") as file:
+        start = file.tell()
+        wanted = {"Range": f"bytes={start}-"} if start else {}
+        headers = {**_headers(), "Accept-Encoding": "identity", **wanted}
+        with http_stream_backoff("GET", url, headers=headers) as response:
+            hf_raise_for_status(response)
+            if start and response.status_code != 206:  # the server sends all of it again
+                file.truncate(0)
+                start = 0
+            with tqdm(desc=part.stem, total=size, initial=start, unit="B", unit_scale=True) as progress:
+                for chunk in response.iter_bytes():
+                    file.write(chunk)
+                    progress.update(len(chunk))
 
 
 def _read(address: Address, name: str) -> bytes:

@@ -32,17 +32,6 @@ TOKENS = {
 REQUEST_ID = "Root=1-fake"
 
 
-class Answered(Exception):
-    """An answer in place of what the route would give: an error, a redirect."""
-
-    def __init__(
-        self, status: int, message: str = "", code: str = "", headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(message)
-        about = {"X-Error-Message": message, **({"X-Error-Code": code} if code else {})} if message else {}
-        self.answer = Answer(status, json.dumps({"error": message}).encode(), {**about, **(headers or {})})
-
-
 @dataclass(frozen=True)
 class Answer:
     status: int
@@ -50,18 +39,32 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+def refusal(status: int, message: str, code: str = "", **headers: str) -> Answer:
+    """An error as the Hub gives it: in the body, and again in headers; `code` is its X-Error-Code."""
+    about = {"X-Error-Message": message, **({"X-Error-Code": code} if code else {})}
+    return Answer(status, json.dumps({"error": message}).encode(), {**about, **headers})
+
+
+class Answered(Exception):
+    """An answer in place of what the route would give."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
 @dataclass
 class Fault:
     """What goes wrong with requests like `POST .*/commit/main`, `times` times.
 
     `instead` answers in place of the route; `cut_request` reads so many bytes and hangs up; `cut_answer` sends so many
-    bytes of the answer and hangs up (0: the answer is lost, though what was asked for is done); `held` waits for the
-    event first. `then` is called when the fault strikes.
+    bytes of the answer and hangs up (0: the answer is lost, though what was asked for is done), after `held` was set.
+    `then` is called when the fault strikes.
     """
 
     pattern: str
     times: int = 1
-    instead: Answered | None = None
+    instead: Answer | None = None
     cut_request: int | None = None
     cut_answer: int | None = None
     held: threading.Event | None = None
@@ -69,7 +72,10 @@ class Fault:
 
 
 class FakeHub:
-    """`complaints` are what was not as described; `requests` what was asked, as `POST /api/repos/create`."""
+    """`complaints` are what was not as described; `requests` what was asked, as `POST /api/repos/create`.
+
+    `ranges` are the Range headers of downloads, `callers` the tokens that were sent (None: none was).
+    """
 
     def __init__(self) -> None:
         self.repos: dict[str, Repo] = {}
@@ -78,6 +84,8 @@ class FakeHub:
         self.faults: list[Fault] = []
         self.complaints: list[str] = []
         self.requests: list[str] = []
+        self.ranges: list[str] = []
+        self.callers: set[str | None] = set()
         self.lock = threading.RLock()
         handler = type("Bound", (Handler,), {"hub": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -128,17 +136,16 @@ class Handler(BaseHTTPRequestHandler):
         line = f"{self.command} {url.path}"
         self.hub.requests.append(line)
         fault = self.hub.take_fault(line)
+        length = int(self.headers.get("Content-Length") or 0)
         if fault is not None and fault.then is not None:
             fault.then()
         if fault is not None and fault.cut_request is not None:
-            self.rfile.read(fault.cut_request)
+            self.rfile.read(min(fault.cut_request, length))
             self.hang_up()
             return
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if fault is not None and fault.held is not None:
-            fault.held.wait(30)
-        answer = fault.instead.answer if fault is not None and fault.instead else self.answer(url.path, url.query, body)
-        self.send(answer, fault.cut_answer if fault is not None else None)
+        body = self.rfile.read(length)
+        answer = fault.instead if fault is not None and fault.instead else self.answer(url.path, url.query, body)
+        self.send(answer, fault or Fault(""))
 
     def hang_up(self) -> None:
         self.close_connection = True
@@ -150,6 +157,7 @@ class Handler(BaseHTTPRequestHandler):
             self.hub.complaints.append(f"{self.command} {path}: the path is not described")
             return Answer(501)
         described, parts = found
+        self.hub.callers.add((self.headers.get("Authorization") or "").removeprefix("Bearer ") or None)
         asked = dict(parse_qsl(query))
         kind = self.headers.get("Content-Type", "")
         self.hub.complaints += wrong_request(described, self.command, asked, kind, body)
@@ -161,20 +169,20 @@ class Handler(BaseHTTPRequestHandler):
         self.hub.complaints += wrong_answer(described, self.command, answer.status, answer.body)
         return answer
 
-    def send(self, answer: Answer, cut: int | None) -> None:
-        if cut == 0:
-            self.hang_up()
-            return
-        self.send_response(answer.status)
-        headers = {"Content-Length": str(len(answer.body)), "X-Request-Id": REQUEST_ID, **answer.headers}
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "HEAD":
-            return
-        self.wfile.write(answer.body if cut is None else answer.body[:cut])
-        if cut is not None:
+    def send(self, answer: Answer, fault: Fault) -> None:
+        cut = fault.cut_answer
+        if cut != 0:
+            self.send_response(answer.status)
+            headers = {"Content-Length": str(len(answer.body)), "X-Request-Id": REQUEST_ID, **answer.headers}
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer.body[:cut])
             self.wfile.flush()
+        if fault.held is not None:
+            fault.held.wait(30)
+        if cut is not None:
             self.hang_up()
 
 
@@ -200,34 +208,34 @@ class Request:
             return None
         found = self.hub.tokens.get(given.removeprefix("Bearer "))
         if found is None:
-            raise Answered(401, "Invalid credentials in Authorization header")
+            raise Answered(refusal(401, "Invalid credentials in Authorization header"))
         if found.expired:
-            raise Answered(401, 'User Access Token "laptop" is expired')
+            raise Answered(refusal(401, 'User Access Token "laptop" is expired'))
         return found
 
     def writer(self, namespace: str) -> None:
         token = self.token()
         if token is None:
-            raise Answered(401, "Invalid username or password.")
+            raise Answered(refusal(401, "Invalid username or password."))
         if namespace not in token.writes:
-            raise Answered(403, f'You don\'t have the rights to write to the namespace "{namespace}"')
+            raise Answered(refusal(403, f'You don\'t have the rights to write to the namespace "{namespace}"'))
 
     def repo(self) -> Repo:
         token = self.token()
         if self.id in self.hub.renamed:
             old, new = f"/{self.id}", f"/{self.hub.renamed[self.id]}"
             path = f"/api/models{new}" if "rev" not in self.parts else f"/api/models{new}/revision/{self.parts['rev']}"
-            raise Answered(307, f"Redirecting from {old} to {new}", headers={"Location": path})
+            raise Answered(refusal(307, f"Redirecting from {old} to {new}", Location=path))
         repo = self.hub.repos.get(self.id)
         hidden = repo is not None and repo.private and (token is None or self.parts["namespace"] not in token.reads)
         if repo is None or hidden:
-            raise Answered(404 if token else 401, "Repository not found", "RepoNotFound")
+            raise Answered(refusal(404 if token else 401, "Repository not found", "RepoNotFound"))
         return repo
 
     def commit(self, repo: Repo) -> Commit:
         found = repo.at(self.parts.get("rev", "main"))
         if found is None:
-            raise Answered(404, f"Invalid rev id: {self.parts['rev']}", "RevisionNotFound")
+            raise Answered(refusal(404, f"Invalid rev id: {self.parts['rev']}", "RevisionNotFound"))
         return found
 
 
@@ -280,7 +288,7 @@ def tag(request: Request) -> Answer:
     request.writer(request.parts["namespace"])
     name = request.json["tag"]
     if name in repo.tags:
-        raise Answered(409, "Tag reference exists already")
+        raise Answered(refusal(409, "Tag reference exists already"))
     repo.tags[name] = request.commit(repo).oid
     return Answer(200)
 
@@ -312,7 +320,7 @@ def lfs_batch(request: Request) -> Answer:
 def lfs_verify(request: Request) -> Answer:
     repo, asked = request.repo(), request.json
     if len(repo.large.get(asked["oid"], b"")) != asked["size"]:
-        raise Answered(400, "The object did not arrive whole")
+        raise Answered(refusal(400, "The object did not arrive whole"))
     return json_answer({})
 
 
@@ -323,7 +331,7 @@ def storage(request: Request) -> Answer:
     oid = request.parts["oid"]
     if request.method == "PUT":
         if hashlib.sha256(request.body).hexdigest() != oid:
-            raise Answered(400, "BadDigest")
+            raise Answered(refusal(400, "BadDigest"))
         for repo in request.hub.repos.values():
             repo.large[oid] = request.body
         return Answer(200, b"{}")
@@ -336,17 +344,18 @@ def _ranged(request: Request, data: bytes, etag: str) -> Answer:
     if wanted is None:
         return Answer(200, data, headers)
     start = int(wanted[1])
+    request.hub.ranges.append(wanted[0])
     return Answer(206, data[start:], {**headers, "Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"})
 
 
 def resolve(request: Request) -> Answer:
     repo = request.repo()
     if repo.gated and WRITER not in (request.headers.get("Authorization") or ""):
-        raise Answered(403, "Access to this model is restricted", "GatedRepo")
+        raise Answered(refusal(403, "Access to this model is restricted", "GatedRepo"))
     commit = request.commit(repo)
     file = commit.files.get(request.parts["path"])
     if file is None:
-        raise Answered(404, "Entry not found", "EntryNotFound")
+        raise Answered(refusal(404, "Entry not found", "EntryNotFound"))
     headers = {"X-Repo-Commit": commit.oid, "ETag": f'"{file.oid}"'}
     if file.lfs:
         linked = {"X-Linked-Size": str(file.size), "X-Linked-ETag": f'"{file.lfs}"'}
@@ -361,7 +370,7 @@ def commit(request: Request) -> Answer:
     request.writer(request.parts["namespace"])
     header, *lines = [json.loads(line) for line in request.body.splitlines()]
     if header["value"].get("parentCommit", repo.head.oid) != repo.head.oid:
-        raise Answered(412, "A commit has happened since. Please refresh and try again.")
+        raise Answered(refusal(412, "A commit has happened since. Please refresh and try again."))
     files = dict(repo.head.files)
     for line in lines:
         value = line["value"]
@@ -369,7 +378,7 @@ def commit(request: Request) -> Answer:
             files[value["path"]] = File(base64.b64decode(value["content"]))
         elif line["key"] == "lfsFile":
             if value["oid"] not in repo.large:
-                raise Answered(422, f"LFS pointer pointed to a file that does not exist: {value['path']}")
+                raise Answered(refusal(422, f"LFS pointer pointed to a file that does not exist: {value['path']}"))
             files[value["path"]] = File(lfs=value["oid"], size=value["size"])
         else:
             files = {name: each for name, each in files.items() if name != value["path"]}
