@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -72,7 +73,7 @@ def deliver_into(loop: asyncio.AbstractEventLoop, pieces: Iterable[tuple[Row, Pi
         for row, piece in pieces:
             row.sink(piece)
 
-    if not loop.is_closed():
+    with suppress(RuntimeError):  # the loop is closed: nobody is left to hear it
         loop.call_soon_threadsafe(hand_over)
 
 

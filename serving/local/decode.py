@@ -71,13 +71,15 @@ class Prefill(Generic[R]):
 
     def __init__(self, rows: Sequence[R], forward: Forward, pad: int) -> None:
         self.rows = tuple(rows)
-        self._forward = forward
-        self._ids = left_padded([row.prompt for row in rows], pad)
+        self._forward, self._pad = forward, pad
+        self._ids: Tensor | None = None
         self._done = 0
         self.cache = forward.new_cache()
 
     def advance(self) -> Tensor | None:
         """Compute the next piece; after the last one the logits for the first new tokens, before that None."""
+        if self._ids is None:
+            self._ids = left_padded([row.prompt for row in self.rows], self._pad)
         rows, width = self._ids.shape
         piece = self._ids[:, self._done : self._done + max(1, PREFILL_TOKENS // rows)]
         lengths = [self._done - (width - len(row.prompt)) for row in self.rows]

@@ -14,7 +14,7 @@ from serving.local.asks import Ask, Piece
 from serving.local.decode import Forward
 from serving.local.errors import bad_request
 from serving.local.load import LoadedBase
-from serving.local.lora import AdapterWeights, LoraLayers, read_weights
+from serving.local.lora import AdapterWeights, LoraLayers, read_adapter
 from serving.local.metrics import Metrics
 from serving.local.rows import Row
 from serving.local.scheduler import Scheduler
@@ -70,9 +70,9 @@ class Engine:
 
         Waits for the disk and for the step that runs: call it in a thread.
         """
-        weights = read_weights(adapter.path, adapter.served_name, self.loaded.dtype)
-        self._lora.require_fits(weights)
-        self.scheduler.between_steps(lambda: self._lora.attach(weights))
+        file = read_adapter(adapter.path, adapter.served_name)
+        self._lora.require_fits(file)
+        weights = self.scheduler.between_steps(lambda: self._lora.attach(file, self.loaded.dtype))
         return Entry(adapter, weights, int(time.time()))
 
     def encode_text(self, text: str, *, special: bool) -> tuple[int, ...]:

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from takeover.errors import Refusals, Refused
 
-__all__ = ["AdapterWeights", "LoraLayers", "read_weights"]
+__all__ = ["AdapterFile", "AdapterWeights", "LoraLayers", "read_adapter"]
 
 _PREFIX = "base_model.model."  # how PEFT names a module of the wrapped model
 
@@ -49,8 +49,27 @@ class _Route:
     mask: Tensor | None  # [rows, 1, summed rank]; None when every row uses all of it
 
 
-def read_weights(folder: Path, name: str, dtype: torch.dtype) -> AdapterWeights:
-    """Read PEFT's two files in `folder`, which `open_adapter` has verified. Refused when it is no plain LoRA."""
+@dataclass(frozen=True)
+class AdapterFile:
+    """What PEFT's two files hold: module -> (A, B) as stored, on the disk until they are used."""
+
+    name: str
+    rank: int
+    scaling: float
+    pairs: Mapping[str, tuple[Tensor, Tensor]]
+
+    def weights(self, dtype: torch.dtype) -> AdapterWeights:
+        """The matrices as the model computes with them; about 10 ms for r=64 on SmolLM2-135M.
+
+        Only in the thread that runs the model: a second thread that computes has OpenMP threads of its own, and then
+        all of them go to sleep at once where they wait for each other, which makes every step twice as slow for good.
+        """
+        pairs = {module: (a.to(dtype), (b.float() * self.scaling).to(dtype)) for module, (a, b) in self.pairs.items()}
+        return AdapterWeights(self.name, self.rank, pairs)
+
+
+def read_adapter(folder: Path, name: str) -> AdapterFile:
+    """Read the files in `folder`, which `open_adapter` has verified. Refused when it is no plain LoRA."""
     config: Mapping[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     if config.get("alora_invocation_tokens"):
         raise Refused(f"{name} is an activated LoRA, which is not served", fix="Train a plain LoRA.")
@@ -59,9 +78,8 @@ def read_weights(folder: Path, name: str, dtype: torch.dtype) -> AdapterWeights:
     halves: dict[str, dict[str, Tensor]] = {}
     for key, tensor in load_file(folder / "adapter_model.safetensors").items():
         module, _, half = key.removeprefix(_PREFIX).removesuffix(".weight").rpartition(".lora_")
-        halves.setdefault(module, {})[half] = tensor.float() * scaling if half == "B" else tensor
-    pairs = {module: (half["A"].to(dtype), half["B"].to(dtype)) for module, half in halves.items()}
-    return AdapterWeights(name, rank, pairs)
+        halves.setdefault(module, {})[half] = tensor
+    return AdapterFile(name, rank, scaling, {module: (half["A"], half["B"]) for module, half in halves.items()})
 
 
 class LoraLayers:
@@ -76,10 +94,10 @@ class LoraLayers:
         self._route: _Route | None = None
         self._stacked: tuple[tuple[AdapterWeights, ...], Mapping[str, tuple[Tensor, Tensor]]] = ((), {})
 
-    def require_fits(self, weights: AdapterWeights) -> None:
+    def require_fits(self, adapter: AdapterFile) -> None:
         """Refusals, naming each module that this base lacks or has in another size."""
         mistakes = []
-        for module, (a, b) in weights.pairs.items():
+        for module, (a, b) in adapter.pairs.items():
             linear = self._linears.get(module)
             found = None if linear is None else (linear.in_features, linear.out_features)
             if found != (a.shape[1], b.shape[0]):
@@ -91,13 +109,14 @@ class LoraLayers:
                 mistakes.append(
                     Refused(f"{module} has {a.shape[1]} inputs and {b.shape[0]} outputs, but the base {has}")
                 )
-        Refusals.raise_if_any(f"{weights.name} does not fit the base", mistakes)
+        Refusals.raise_if_any(f"{adapter.name} does not fit the base", mistakes)
 
-    def attach(self, weights: AdapterWeights) -> None:
-        """Let the layers that `weights` targets look at the route; between two steps only."""
-        for module in weights.pairs.keys() - self._hooked:
+    def attach(self, adapter: AdapterFile, dtype: torch.dtype) -> AdapterWeights:
+        """Make the matrices ready, and let the layers that they target look at the route; between two steps only."""
+        for module in adapter.pairs.keys() - self._hooked:
             self._linears[module].register_forward_hook(self._adder(module))
             self._hooked.add(module)
+        return adapter.weights(dtype)
 
     def use(self, rows: Sequence[AdapterWeights | None]) -> None:
         """Set the route for the next forward passes: one entry a row of the batch."""

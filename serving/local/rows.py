@@ -29,6 +29,10 @@ class Times:
         self.first_token = self.first_token or now
         self.last_token = now
 
+    def computing_s(self) -> float:
+        """From the beginning of its prompt to its last token; 0 for a row that had none."""
+        return self.last_token - self.started if self.last_token and self.started else 0.0
+
 
 class Row:
     """A row of the batch, in the hands of the scheduler's thread. `sink` takes its pieces, in the event loop."""

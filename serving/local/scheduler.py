@@ -8,7 +8,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from concurrent.futures import Future
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,7 +24,19 @@ __all__ = ["Draining", "Observer", "QueueFull", "Scheduler"]
 log = logging.getLogger("takeover.serving")
 
 _LONGEST_RETRY_AFTER_S = 60
-_FIRST_GUESS_S = 2.0  # how long a request takes, before one has been seen
+_FIRST_GUESS_S = 2.0  # how long an answer takes to compute, before one has been seen
+_NEWEST_WEIGHS = 0.2
+
+
+T = TypeVar("T")
+
+
+def _settle(outcome: Future[T], job: Callable[[], T]) -> None:
+    try:
+        outcome.set_result(job())
+    except Exception as error:
+        log.exception("a job between two steps failed")
+        outcome.set_exception(error)
 
 
 class QueueFull(Exception):
@@ -110,20 +123,15 @@ class Scheduler:
                 row.cancelled = True
             self._changed.notify_all()
 
-    def between_steps(self, job: Callable[[], None]) -> None:
-        """Run `job` in the scheduler's thread before the next token, and return once it has run; it must not raise."""
-        done = threading.Event()
-
-        def run() -> None:
-            job()
-            done.set()
-
+    def between_steps(self, job: Callable[[], T]) -> T:
+        """Run `job` in the scheduler's thread before the next token; what it returns or raises comes back here."""
+        outcome: Future[T] = Future()
         with self._changed:
             if self._stopping:
                 raise Draining
-            self._jobs.append(run)
+            self._jobs.append(lambda: _settle(outcome, job))
             self._changed.notify_all()
-        done.wait()
+        return outcome.result()
 
     def drain(self, seconds: float) -> bool:
         """Take no more requests, wait for those there are, at most so long; then cancel the rest. True if none was."""
@@ -179,7 +187,7 @@ class Scheduler:
         """One token for every running row, and one piece of the prompts that wait to join."""
         self._end([row for row in [*self._waiting, *self._computing()] if row.cancelled], Finish("abort"))
         if self._prefill is None:
-            self._prefill = self._admit()
+            self._admit()
         if self._prefill is not None and (logits := self._prefill.advance()) is not None:
             prefill = self._prefill
             self._observer.prefilled(prefill.rows)
@@ -190,8 +198,8 @@ class Scheduler:
         if self._batch.rows:
             self._choose(list(self._batch.rows), self._batch.step())
 
-    def _admit(self) -> Prefill[Row] | None:
-        """The next waiting rows whose prompts fit together into one pass, one at least, if the batch has room."""
+    def _admit(self) -> None:
+        """Begin with the next waiting rows whose prompts fit together into one pass, one at least, if there is room."""
         chosen: list[Row] = []
         with self._changed:
             longest = 0
@@ -203,7 +211,7 @@ class Scheduler:
             now = time.monotonic()
             for row in chosen:
                 row.times.started = now
-            return Prefill(chosen, self._forward, self._pad) if chosen else None
+            self._prefill = Prefill(chosen, self._forward, self._pad) if chosen else None
 
     def _choose(self, rows: Sequence[Row], logits: Tensor) -> None:
         """The next token of each row; those that end leave the batch."""
@@ -262,7 +270,7 @@ class Scheduler:
                 self._prefill = None
             for row in gone:
                 if row.finish is not None and row.finish.reason in ("stop", "length"):
-                    self._mean_s += 0.2 * (time.monotonic() - row.times.queued - self._mean_s)
+                    self._mean_s += _NEWEST_WEIGHS * (row.times.computing_s() - self._mean_s)
 
     def _send(self) -> None:
         if self._outbox:

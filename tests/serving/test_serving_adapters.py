@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import torch
 from fakes.artifacts import make_adapter
 from live import LiveServer, live_server
 
-from serving.local.lora import read_weights
+from serving.local.lora import read_adapter
 from takeover.adapter import Adapter
 from takeover.errors import Refusals, Refused
 
@@ -169,25 +169,32 @@ def test_a_load_without_name_or_path(running: LiveServer, body: dict[str, str]) 
 
 
 def test_an_adapter_of_another_size_names_every_layer(server: LiveServer, polite: Adapter) -> None:
-    weights = read_weights(polite.path, polite.served_name, torch.float32)
-    (module, (a, b)), *_ = weights.pairs.items()
-    weights.pairs[module] = (a[:, :-1], b)  # type: ignore[index]
-    weights.pairs["model.layers.9.mlp.up_proj"] = (a, b)  # type: ignore[index]
+    file = read_adapter(polite.path, polite.served_name)
+    (module, (a, b)), *others = file.pairs.items()
+    odd = {**dict(others), module: (a[:, :-1], b), "model.layers.9.mlp.up_proj": (a, b)}
     with pytest.raises(Refusals) as refusals:
-        server.engine._lora.require_fits(weights)
-    assert len(refusals.value.mistakes) == 2
-    assert module in str(refusals.value)
-    assert "model.layers.9.mlp.up_proj" in str(refusals.value)
+        server.engine._lora.require_fits(replace(file, pairs=odd))
+    assert [str(mistake) for mistake in refusals.value.mistakes] == [
+        f"{module} has 127 inputs and {b.shape[0]} outputs, but the base has it with 128 inputs, {b.shape[0]} outputs",
+        f"model.layers.9.mlp.up_proj has 128 inputs and {b.shape[0]} outputs, but the base has no such linear layer",
+    ]
 
 
 def test_rank_stabilised_adapters_are_scaled_by_the_root(tmp_path: Path) -> None:
     plain = make_adapter(tmp_path / "plain", rank=16)
     config = plain.path / "adapter_config.json"
-    before = read_weights(plain.path, "plain", torch.float32)
+    before = read_adapter(plain.path, "plain").scaling
     config.write_text(config.read_text().replace('"use_rslora": false', '"use_rslora": true'))
-    after = read_weights(plain.path, "plain", torch.float32)
-    module = next(iter(before.pairs))
-    torch.testing.assert_close(after.pairs[module][1], before.pairs[module][1] * 4)
+    assert (before, read_adapter(plain.path, "plain").scaling) == (2, 8)
+
+
+def test_the_scaling_is_part_of_the_matrices(tmp_path: Path) -> None:
+    file = read_adapter(make_adapter(tmp_path / "plain").path, "plain")
+    module, (a, b) = next(iter(file.pairs.items()))
+    weights = file.weights(torch.bfloat16)
+    assert weights.pairs[module][0].dtype == torch.bfloat16
+    torch.testing.assert_close(weights.pairs[module][0], a.bfloat16())
+    torch.testing.assert_close(weights.pairs[module][1], (2 * b).bfloat16())
 
 
 def test_an_activated_lora_is_refused(tmp_path: Path) -> None:
@@ -195,7 +202,7 @@ def test_an_activated_lora_is_refused(tmp_path: Path) -> None:
     config = made.path / "adapter_config.json"
     config.write_text(config.read_text().replace("{", '{"alora_invocation_tokens": [1],', 1))
     with pytest.raises(Refused, match="activated LoRA"):
-        read_weights(made.path, "activated", torch.float32)
+        read_adapter(made.path, "activated")
 
 
 def test_a_swap_under_load_loses_no_request(running: LiveServer, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from serving.local import decode
 from serving.local.cache import require_plain_attention
 from serving.local.decode import Batch, Forward, Prefill
-from serving.local.lora import AdapterWeights, LoraLayers, read_weights
+from serving.local.lora import AdapterWeights, LoraLayers, read_adapter
 from takeover.adapter import Adapter
 from takeover.bases import parse_base
 from takeover.bases.materialise import materialise
@@ -44,9 +44,8 @@ def model(polite: Adapter, terse: Adapter) -> Model:
 
     made = AutoModelForCausalLM.from_pretrained(materialise(parse_base("tiny")).path, dtype=torch.float32).eval()
     lora = LoraLayers(made)
-    weights = {each.name: read_weights(each.path, each.name, torch.float32) for each in (polite, terse)}
-    for each in weights.values():
-        lora.attach(each)
+    files = [read_adapter(each.path, each.name) for each in (polite, terse)]
+    weights = {file.name: lora.attach(file, torch.float32) for file in files}
     return Model(Forward(made, lora, require_plain_attention(made.config)), {"base": None, **weights})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,11 +71,14 @@ def narrow() -> Iterator[LiveServer]:
 
 
 @contextmanager
-def stream(server: LiveServer, path: str = "/v1/completions") -> Iterator[httpx.Response]:
-    """A request of two thousand tokens, under way."""
+def stream(server: LiveServer, *, begun: bool = False) -> Iterator[int]:
+    """A request of two thousand tokens that was accepted, or has begun to answer; its status."""
     body = {"prompt": "hi", "max_tokens": 2000, "ignore_eos": True, "stream": True}
-    with server.http() as http, http.stream("POST", path, json=body) as answer:
-        yield answer
+    with server.http() as http, http.stream("POST", "/v1/completions", json=body) as answer:
+        pieces = answer.iter_bytes()  # closes the connection when it is let go of
+        if begun:
+            next(pieces)
+        yield answer.status_code
 
 
 def aborted(server: LiveServer) -> float:
@@ -90,17 +95,21 @@ def wait_until_idle(server: LiveServer) -> None:
 
 def test_a_client_that_hangs_up_frees_its_row(narrow: LiveServer) -> None:
     before = aborted(narrow)
-    with stream(narrow) as answer:
-        next(answer.iter_bytes())
+    with stream(narrow, begun=True):
+        pass
     wait_until_idle(narrow)
     assert aborted(narrow) == before + 1
 
 
 def test_a_client_that_waits_for_the_whole_answer_may_hang_up_too(narrow: LiveServer) -> None:
     before = aborted(narrow)
-    body = {"prompt": "hi", "max_tokens": 2000, "ignore_eos": True}
-    with narrow.held(), narrow.http() as http, pytest.raises(httpx.ReadTimeout):
-        http.post("/v1/completions", json=body, timeout=0.3)
+    body = json.dumps({"prompt": "hi", "max_tokens": 2000, "ignore_eos": True})
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json"
+    address = httpx.URL(narrow.url)
+    with narrow.held(), socket.create_connection((address.host, address.port)) as connection:
+        connection.sendall(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        while not narrow.engine.scheduler.waiting:
+            time.sleep(0.005)
     wait_until_idle(narrow)
     assert aborted(narrow) == before + 1
 
@@ -118,13 +127,12 @@ def test_a_full_queue_says_when_to_come_again(narrow: LiveServer) -> None:
 
 
 def test_who_hangs_up_in_the_queue_gives_the_place_to_another(narrow: LiveServer) -> None:
-    with stream(narrow) as runs:
-        next(runs.iter_bytes())
+    with stream(narrow, begun=True):
         with stream(narrow):
             waited = narrow.engine.scheduler.waiting
         while narrow.engine.scheduler.waiting:
             time.sleep(0.005)
-        with stream(narrow) as follows:
-            status = follows.status_code
+        with stream(narrow) as status:
+            pass
     wait_until_idle(narrow)
     assert (waited, status) == (1, 200)

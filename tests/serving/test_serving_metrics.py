@@ -92,7 +92,8 @@ def test_the_figures_are_those_of_the_requests(fresh: LiveServer) -> None:
 def test_gauges_tell_who_runs_and_who_waits(fresh: LiveServer) -> None:
     body = {"prompt": "hi", "max_tokens": 2000, "ignore_eos": True, "stream": True}
     with fresh.http() as http, http.stream("POST", "/v1/completions", json=body) as first:
-        next(first.iter_bytes())
+        pieces = first.iter_bytes()
+        next(pieces)
         with fresh.held():
             running = samples(fresh)
             with http.stream("POST", "/v1/completions", json=body):

@@ -240,6 +240,16 @@ def test_a_job_runs_between_two_tokens_and_also_when_nothing_runs(bench: MakeBen
     assert made.ends(1)[row].tokens == 200
 
 
+def test_what_a_job_returns_or_raises_comes_back(bench: MakeBench) -> None:
+    made = bench()
+    assert made.scheduler.between_steps(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        made.scheduler.between_steps(lambda: 1 // 0)
+    row = made.row(10)
+    made.scheduler.submit([row])
+    assert made.ends(1)[row].tokens == 3
+
+
 def test_the_observer_hears_of_prompts_tokens_and_ends(bench: MakeBench) -> None:
     made = bench()
     made.scheduler.submit([made.row(10, length=4), made.row(20, length=2, eos_ids=frozenset({21}))])
