@@ -106,10 +106,10 @@ def _version(place: Address, manifest: Manifest) -> Version:
 
 
 def _files(kind: Kind) -> Any:
-    """fsspec's file system, without its caches: what others publish meanwhile must be seen."""
+    """fsspec's file system (one for the process), without its listings' cache: what others publish must be seen."""
     fsspec = import_module("fsspec")
     if kind == "file":
-        return fsspec.filesystem("file", skip_instance_cache=True)
+        return fsspec.filesystem("file")
     package, _ = _PACKAGES[kind]
     try:
         import_module(package)
@@ -119,7 +119,7 @@ def _files(kind: Kind) -> Any:
             why=f"Python could not import {error.name or package}.",
             fix=f"Install it: `uv pip install {package}`, or `pip install {package}`.",
         ) from error
-    return fsspec.filesystem(kind, skip_instance_cache=True, use_listings_cache=False)
+    return fsspec.filesystem(kind, use_listings_cache=False)
 
 
 def _root(address: Address) -> str:

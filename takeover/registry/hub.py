@@ -21,10 +21,19 @@ from takeover.registry.cache import MANIFEST
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-__all__ = ["DIGEST", "listing", "read_manifest", "repo_facts", "resolve", "said_by_hub", "tags_of", "utc", "versions"]
+__all__ = [
+    "DIGEST",
+    "MAIN",
+    "listing",
+    "repo_facts",
+    "resolve",
+    "said_by_hub",
+    "tags_of",
+    "versions",
+]
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_MAIN = "main"
+MAIN = "main"
 # Above this a file is worth a progress bar, and going on with in the middle.
 _LARGE = 1_000_000
 _AT_ONCE = 8
@@ -64,7 +73,7 @@ def repo_facts(api: HfApi, address: Address, revision: str | None = None) -> Any
 def resolve(address: Address) -> Address:
     """The address at the commit that its branch or tag stands for now; one that names a commit is checked to exist."""
     with said_by_hub(address, "looked up"):
-        commit = repo_facts(hub_api(), address, address.revision or _MAIN).sha
+        commit = repo_facts(hub_api(), address, address.revision or MAIN).sha
     return address.at(str(commit))
 
 
@@ -139,7 +148,7 @@ def _headers() -> dict[str, str]:
     return dict(build_hf_headers(token=hub_token() or False, library_name="takeover"))
 
 
-def read_manifest(address: Address) -> Manifest | None:
+def _manifest(address: Address) -> Manifest | None:
     """The manifest at a commit, or None where there is none that can be read."""
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -158,14 +167,14 @@ def versions(address: Address, say: Say) -> list[Version]:
         api = hub_api()
         repo_facts(api, address)
         tags = tags_of(api, address)
-        commits = asking(lambda: api.list_repo_commits(address.path, revision=_MAIN))
+        commits = asking(lambda: api.list_repo_commits(address.path, revision=MAIN))
         marked = [
             (index, each)
             for index, each in enumerate(commits)
             if index == 0 or each.commit_id in tags or DIGEST.search(each.message)
         ]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            manifests = list(pool.map(lambda pair: read_manifest(address.at(pair[1].commit_id)), marked))
+            manifests = list(pool.map(lambda pair: _manifest(address.at(pair[1].commit_id)), marked))
     found: dict[str, Version] = {}
     for (_, commit), manifest in zip(reversed(marked), reversed(manifests), strict=True):
         if manifest is None:
@@ -196,7 +205,7 @@ def _version(address: Address, manifest: Manifest, published: datetime, tags: tu
         name=manifest.name,
         digest=manifest.digest,
         created=manifest.created,
-        published=utc(published),
+        published=_utc(published),
         tags=tags,
         evaluation=manifest.evaluation,
     )
@@ -206,6 +215,6 @@ def _with_tags(version: Version, tags: tuple[str, ...]) -> Version:
     return replace(version, tags=(*version.tags, *tags))
 
 
-def utc(moment: datetime) -> str:
+def _utc(moment: datetime) -> str:
     """As manifests write it: 2026-11-25T12:00:00Z."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -26,19 +26,21 @@ SECRET = "planted/secret/planted/secret/planted/se"
 
 @pytest.fixture(scope="module")
 def s3_server() -> Iterator[str]:
+    """moto's server with the bucket `acme`; each test has a folder of its own in it."""
+    import boto3
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    keys = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
+    boto3.client("s3", endpoint_url=f"http://{host}:{port}", **keys).create_bucket(Bucket="acme")
     yield f"http://{host}:{port}"
     server.stop()
 
 
 @pytest.fixture
-def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Address]:
-    import boto3
-
+def s3(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Address:
     for name, value in {
         "AWS_ENDPOINT_URL_S3": s3_server,
         "AWS_ACCESS_KEY_ID": KEY,
@@ -47,12 +49,7 @@ def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Address]:
         "AWS_EC2_METADATA_DISABLED": "true",
     }.items():
         monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="acme")
-    yield parse_address("s3://acme/adapters/tone")
-    for entry in client.list_objects_v2(Bucket="acme").get("Contents", []):
-        client.delete_object(Bucket="acme", Key=entry["Key"])
-    client.delete_bucket(Bucket="acme")
+    return parse_address(f"s3://acme/{tmp_path.name}/tone")
 
 
 @pytest.fixture
@@ -300,8 +297,17 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_bucket_that_cannot_be_used_is_refused_without_its_keys(
-    s3: Address, adapter: Adapter, case: Case, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    s3: Address,
+    adapter: Adapter,
+    case: Case,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    request.addfinalizer(s3fs.S3FileSystem.clear_instance_cache)
     case.change(monkeypatch)
     address = parse_address(case.address)
     with pytest.raises(TakeoverError) as refused:

@@ -16,7 +16,7 @@ from fakes.registry_help import TONE, Clock, at_head, commits_of
 
 from takeover.adapter import Adapter, open_adapter
 from takeover.errors import AuthError, QuotaError, RateLimited, Refusals, Refused, TakeoverError, VendorError
-from takeover.registry import pull, push
+from takeover.registry import _hub_push, pull, push
 
 FILES = [
     ".gitattributes",
@@ -386,13 +386,18 @@ def test_what_the_hub_has_afterwards_must_be_what_was_sent(hub: FakeHub, adapter
     assert repo.tags == {}
 
 
-def test_a_file_that_changes_while_it_is_uploaded_is_noticed_before_the_commit(hub: FakeHub, adapter: Adapter) -> None:
+@pytest.mark.parametrize("hashed_by_the_client", [False, True], ids=["announced", "hashed on the way, as Xet does"])
+def test_a_file_that_changes_while_it_is_uploaded_is_noticed_before_the_commit(
+    hub: FakeHub, adapter: Adapter, hashed_by_the_client: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_hub_push, "_has_xet", lambda: hashed_by_the_client)
     weights = adapter.path / "adapter_model.safetensors"
     data = weights.read_bytes()
     hub.faults.append(Fault("POST .*/preupload/", then=lambda: weights.write_bytes(data[:-1] + b"\xff")))
     with pytest.raises(Refused) as refused:
         push(adapter.path, TONE)
-    assert (refused.value.happened, refused.value.where) == ("it was changed while it was uploaded", str(weights))
+    found = getattr(refused.value, "mistakes", [refused.value])
+    assert [mistake.where for mistake in found] == [str(weights)]
     assert commits_of(hub) == ["initial commit"]
 
 
