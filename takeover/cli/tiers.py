@@ -1,0 +1,111 @@
+"""Commands: `takeover tiers`. Reads the registry and nothing else, so that it answers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from takeover.cli._terminal import err, out, print_json
+from takeover.tiers import TIERS, Feature, No, Tier, Yes, tier
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    app.command()(tiers)
+
+
+def tiers(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One tier, in words.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document, for a program.")] = False,
+) -> None:
+    """What each hosting tier can and cannot do; with a name, one tier with its reasons."""
+    chosen = [tier(name)] if name is not None else list(TIERS.values())
+    if json:
+        values = [_plain(record) for record in chosen]
+        print_json(values[0] if name is not None else values)
+    elif name is not None:
+        for label, value in _rows(chosen[0]):
+            out.print(f"{label:<36}{value}".rstrip(), markup=False)
+    else:
+        _print_matrix(chosen)
+        err.print("One of them, with the reasons: takeover tiers NAME", markup=False, style="dim")
+
+
+def _print_matrix(records: list[Tier]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("", *(record.name for record in records))
+    facts = [list(_facts(record)) for record in records]
+    answers = [[_word(record.supports[feature]) for record in records] for feature in Feature]
+    for same in zip(*facts, strict=True):
+        table.add_row(same[0][0], *(Text(value, overflow="fold") for _, value in same))
+    table.add_section()
+    for feature, words in zip(Feature, answers, strict=True):
+        table.add_row(feature.value, *words)
+    out.print(table, soft_wrap=False)
+
+
+def _facts(record: Tier) -> Iterator[tuple[str, str]]:
+    """What fits a cell."""
+    cold = record.cold_start
+    yield "kind", record.kind.value
+    yield "environments", ", ".join(record.environments)
+    yield "cold start", f"{cold.low_ms / 1000:g} to {cold.high_ms / 1000:g} s"
+    yield "largest rank", str(record.largest_rank)
+    yield "variables", ", ".join(record.environment_variables) or "none"
+
+
+def _rows(record: Tier) -> Iterator[tuple[str, str]]:
+    """The whole record in words."""
+    yield "tier", record.name
+    yield "what it is", record.summary
+    yield from _facts(record)
+    yield "source of the cold start", f"{record.cold_start.source} ({record.cold_start.date})"
+    yield "autoscaling signal", record.autoscaling_signal
+    for feature in Feature:
+        yield feature.value, _sentence(record.supports[feature])
+    for kind, answers in (("cluster", record.clusters), ("engine", record.engines)):
+        for name, answer in answers.items():
+            yield f"{kind}: {name}", _sentence(answer)
+
+
+def _word(answer: Yes | No) -> str:
+    return "yes" if isinstance(answer, Yes) else "no"
+
+
+def _sentence(answer: Yes | No) -> str:
+    if isinstance(answer, Yes):
+        return f"yes, {answer.note}" if answer.note else "yes"
+    return f"no: {answer.reason}; use {answer.instead}"
+
+
+def _answer(answer: Yes | No) -> dict[str, Any]:
+    if isinstance(answer, Yes):
+        return {"answer": True, "note": answer.note}
+    return {"answer": False, "reason": answer.reason, "instead": answer.instead}
+
+
+def _answers(answers: Mapping[Any, Yes | No]) -> dict[str, Any]:
+    return {str(name): _answer(answer) for name, answer in answers.items()}
+
+
+def _plain(record: Tier) -> dict[str, Any]:
+    cold = record.cold_start
+    return {
+        "name": record.name,
+        "kind": record.kind.value,
+        "summary": record.summary,
+        "environmentVariables": list(record.environment_variables),
+        "environments": list(record.environments),
+        "coldStart": {"lowMs": cold.low_ms, "highMs": cold.high_ms, "source": cold.source, "date": cold.date},
+        "autoscalingSignal": record.autoscaling_signal,
+        "largestRank": record.largest_rank,
+        "supports": _answers(record.supports),
+        "clusters": _answers(record.clusters),
+        "engines": _answers(record.engines),
+    }
