@@ -22,12 +22,6 @@ class LocalHosting(Hosting):
             provider=args.tier.name,
             models=args.models,
             spec=args.spec,
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=has_fixed_port),
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=has_fixed_port, protect=args.protect),
         )
-        self.url = endpoint.url
-        self.protocol = endpoint.protocol
-        self.api_key = endpoint.api_key
-        self.regions = endpoint.regions
-        self.replicas_ready = endpoint.replicas_ready
-        self.cold_start_measured_ms = endpoint.cold_start_measured_ms
-        self.register_outputs({"url": self.url, "model": endpoint.model})
+        self._answered_by(endpoint)

@@ -14,13 +14,15 @@ from pulumi.runtime import config
 
 from components import component_for
 from components.hosting import HostingArgs
-from takeover.adapter import Adapter, open_adapter
+from takeover.adapter import Adapter
 from takeover.errors import Refusals, Refused
 from takeover.home import project_root
 from takeover.naming import endpoint_name
 from takeover.outputs import build_outputs
 from takeover.planning import Plan, plan
+from takeover.providers import named_models
 from takeover.providers._base import EndpointSpec
+from takeover.registry import open_source
 from takeover.settings import NAMESPACE, Settings, check_against_tier, parse_settings
 from takeover.tiers import Tier, tier
 
@@ -36,8 +38,8 @@ def program() -> None:
     for sentence in sentences(settings, adapters, costs):
         pulumi.log.info(sentence)
     spec = build_spec(settings, record, adapters[0].manifest.base, project=pulumi.get_project(), stack=settings.stack)
-    models = tuple(adapter.trained_model() for adapter in adapters)
-    hosting = component_for(record)("hosting", HostingArgs(record, models, spec))
+    models = named_models(record.name, tuple(adapter.trained_model() for adapter in adapters), spec.options)
+    hosting = component_for(record)("hosting", HostingArgs(record, models, spec, settings.hosting.is_protected))
     endpoint = build_outputs(
         tier=record,
         models=models,
@@ -65,15 +67,16 @@ def raw_settings() -> dict[str, str]:
 
 
 def open_adapters(settings: Settings, root: Path) -> list[Adapter]:
-    """The adapters, opened and so verified, the default one first; Refusals with all that is wrong with them.
+    """The adapters, opened or pulled and so verified, the default one first; Refusals with all that is wrong with them.
 
-    Relative folders are those of the project's root.
+    Relative folders are those of the project's root. A registry that is out of reach, or wants another token, is an
+    error of its own: nothing can be said of the adapters then.
     """
     adapters: list[Adapter] = []
     mistakes: list[Refused] = []
     for source in settings.adapter_sources:
         try:
-            adapters.append(open_adapter(source.folder(root), digest=source.digest))
+            adapters.append(open_source(source.source, digest=source.digest, root=root, say=pulumi.log.info))
         except Refusals as several:
             mistakes += several.mistakes
         except Refused as error:

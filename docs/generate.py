@@ -25,6 +25,9 @@ def tiers_page() -> str:
             return f"yes, {answer.note}" if answer.note else "yes"
         return f"no: {answer.reason}; use {answer.instead}"
 
+    def choices(answers: Mapping[str, Yes | No]) -> str:
+        return "; ".join(f"{name}: {cell(answer)}" for name, answer in answers.items()) or "-"
+
     def cold_start(record: Tier) -> str:
         found = record.cold_start
         return f"{found.low_ms / 1000:g}-{found.high_ms / 1000:g} s ({found.source}, {found.date})"
@@ -39,6 +42,8 @@ def tiers_page() -> str:
         ["largest rank", *(str(record.largest_rank) for record in TIERS.values())],
         ["autoscaling signal", *(record.autoscaling_signal for record in TIERS.values())],
         *([feature.value, *(cell(record.supports[feature]) for record in TIERS.values())] for feature in Feature),
+        ["clusters", *(choices(record.clusters) for record in TIERS.values())],
+        ["engines", *(choices(record.engines) for record in TIERS.values())],
     ]
     lines = [" | ".join(row) for row in (head, ["---"] * len(head), *rows)]
     table = "\n".join(f"| {line} |" for line in lines)
@@ -60,6 +65,8 @@ def settings_page() -> str:
         ("workload", models.Workload),
         ("budget", models.Budget),
         ("local", models.LocalOptions),
+        ("modal", models.ModalOptions),
+        ("dedicated-vllm", models.DedicatedVllmOptions),
     ):
         filled = ("coldStartTolerance", "minReplicas", "maxReplicas") if key == "hosting" else ()
         parts += [f"## `takeover:{key}`", " ".join((model.__doc__ or "").split()), _schema_table(model, filled)]

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from plugin.inputs import Desired, parse
+from plugin.inputs import INPUTS, Desired, parse
 from plugin.outputs import deployed, described, imported, split_id
 from takeover.errors import TakeoverError
 from takeover.providers import provider_for
-from takeover.providers._base import Endpoint, InferenceProvider
+from takeover.providers._base import Endpoint, InferenceProvider, Knowing
 
 __all__ = ["HalfMade", "Operations", "ReadResult"]
 
@@ -63,7 +63,7 @@ class Operations:
     async def read(self, identity: str, inputs: Mapping[str, Any]) -> ReadResult:
         """What is there; `inputs` are empty for an import, which then takes what the other side tells."""
         name, endpoint_name = split_id(identity)
-        provider = self.provider_of(name)
+        provider = self._provider(name, inputs)
         found = await provider.find(endpoint_name)
         if found is None:
             return ReadResult("", {}, {})
@@ -74,9 +74,17 @@ class Operations:
     async def delete(self, identity: str, old: Mapping[str, Any]) -> None:
         """Nothing is left; what is gone already is a success, and so is what a crash left without a record."""
         name, endpoint_name = split_id(identity)
-        provider = self.provider_of(name)
+        provider = self._provider(name, old)
         found = await provider.find(endpoint_name)
         await provider.destroy(found or _as_recorded(name, endpoint_name, old))
+
+    def _provider(self, name: str, stated: Mapping[str, Any]) -> InferenceProvider:
+        """The tier's provider, told what the state has of the endpoint; an import has nothing yet."""
+        provider = self.provider_of(name)
+        if not isinstance(provider, Knowing) or not all(stated.get(key) for key in INPUTS):
+            return provider
+        desired = parse(stated)
+        return provider.knowing(desired.models, desired.spec)
 
 
 async def _left_by(provider: InferenceProvider, desired: Desired, inputs: Mapping[str, Any]) -> dict[str, Any] | None:

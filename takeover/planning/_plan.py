@@ -27,8 +27,16 @@ class Plan:
 def plan(settings: Settings, tier: Tier) -> Plan:
     """The plan for `settings` on `tier`.
 
-    A tier of the kind `local` is the only one without a price: it runs on a machine that somebody owns already.
+    Two things have no price of their own: the kind `local`, which runs on a machine that somebody owns already, and
+    servers that run whether or not an adapter is loaded there.
     """
+    if tier.kind is Kind.DEDICATED_GPU and settings.hosting.cluster in (None, "existing"):
+        words = f"{tier.name}: {tier.summary}; 0 USD a month more: the servers run already, on a bill of their own."
+        return Plan(monthly_usd=0.0, floor_usd=0.0, ceiling_usd=0.0, per_million_tokens_usd=0.0, sentences=(words,))
+    if settings.modal is not None:
+        from takeover.planning._modal import modal_plan
+
+        return modal_plan(settings, tier, settings.modal)
     if tier.kind is not Kind.LOCAL:
         raise LookupError(f"no price rule for the kind {tier.kind.value!r} of the tier {tier.name!r}")
     words = f"{tier.name}: {tier.summary}; 0 USD a month, whatever the traffic."

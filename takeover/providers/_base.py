@@ -12,7 +12,16 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
 
-__all__ = ["Described", "Endpoint", "EndpointSpec", "InferenceMetrics", "InferenceProvider", "TrainedModel"]
+__all__ = [
+    "Described",
+    "Endpoint",
+    "EndpointSpec",
+    "InferenceMetrics",
+    "InferenceProvider",
+    "Knowing",
+    "NamesModels",
+    "TrainedModel",
+]
 
 
 class _Value(BaseModel):
@@ -129,4 +138,22 @@ class InferenceProvider(Protocol):
 
     async def describe(self, endpoint: Endpoint) -> Described | None:
         """What is really served now; None when it is gone. Reads only."""
+        ...
+
+
+@runtime_checkable
+class Knowing(Protocol):
+    """A provider whose vendor keeps no state of an endpoint: it can be told what the engine's state has."""
+
+    def knowing(self, models: tuple[TrainedModel, ...], spec: EndpointSpec) -> InferenceProvider:
+        """The same provider, told what was last asked for under `spec.name`."""
+        ...
+
+
+@runtime_checkable
+class NamesModels(Protocol):
+    """A provider whose callers ask for another name than `<name>@<digest>`."""
+
+    def named(self, models: tuple[TrainedModel, ...], options: Mapping[str, Any]) -> tuple[TrainedModel, ...]:
+        """The models with the served names that callers must ask for, under these options of the tier. Pure."""
         ...

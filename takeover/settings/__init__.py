@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from takeover.settings._adapters import Trained, check_against_tier
-from takeover.settings._models import AdapterSource, Budget, Hosting, LocalOptions, Settings, Workload
+from takeover.settings._models import (
+    AdapterSource,
+    Budget,
+    DedicatedVllmOptions,
+    Hosting,
+    LocalOptions,
+    ModalOptions,
+    Settings,
+    Workload,
+)
 from takeover.settings._parse import parse_settings, raw_from_stack_file, settings_from_stack_file
 from takeover.settings._raw import NAMESPACE, WrongSetting
 
@@ -11,8 +20,10 @@ __all__ = [
     "NAMESPACE",
     "AdapterSource",
     "Budget",
+    "DedicatedVllmOptions",
     "Hosting",
     "LocalOptions",
+    "ModalOptions",
     "Settings",
     "Trained",
     "Workload",

@@ -14,9 +14,9 @@ from takeover.errors import Refused
 from takeover.settings._messages import one_of, suggest, validate
 from takeover.settings._models import Hosting
 from takeover.settings._raw import WrongSetting, join, shown
-from takeover.tiers import Feature, Kind, No, Tier
+from takeover.tiers import Feature, Kind, No, Tier, Yes
 
-__all__ = ["environment_of", "read_hosting"]
+__all__ = ["choice_mistakes", "environment_of", "read_hosting"]
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,14 @@ _ALWAYS = ("environment", "provider", "coldStartTolerance")
 # Examples from the evaluation. That staging may keep replicas warm is ours: it is the way out of a slow cold start.
 _SHAPES: Mapping[str, _Shape] = MappingProxyType(
     {
-        "development": _Shape("high", "one person waits", defaults={"minReplicas": 1, "maxReplicas": 1}),
+        "development": _Shape(
+            "high", "one person waits", may=("cluster",), defaults={"minReplicas": 1, "maxReplicas": 1}
+        ),
         "staging": _Shape(
             "medium",
             "a wait has a bound, maxColdStartMs",
             needs={"maxColdStartMs": 15000},
-            may=("minReplicas", "maxReplicas"),
+            may=("cluster", "minReplicas", "maxReplicas"),
             defaults={"minReplicas": 0, "maxReplicas": 1},
         ),
         "production": _Shape(
@@ -70,7 +72,10 @@ def read_hosting(value: Any, tiers: Mapping[str, Tier]) -> tuple[Hosting | None,
     if not isinstance(value, dict):
         return validate(Hosting, "hosting", value)
     environment = environment_of(value)
-    hosting, mistakes = validate(Hosting, "hosting", _filled(value, _SHAPES[environment] if environment else None))
+    provider = value.get("provider")
+    record = tiers.get(provider) if isinstance(provider, str) else None
+    shape = _SHAPES[environment] if environment else None
+    hosting, mistakes = validate(Hosting, "hosting", _filled(value, shape, record))
     if environment is not None:
         mistakes += _shape_mistakes(value, environment, _SHAPES[environment])
     mistakes += _provider_mistakes(value, tiers)
@@ -80,10 +85,12 @@ def read_hosting(value: Any, tiers: Mapping[str, Tier]) -> tuple[Hosting | None,
     return hosting, mistakes
 
 
-def _filled(value: Mapping[str, Any], shape: _Shape | None) -> dict[str, Any]:
+def _filled(value: Mapping[str, Any], shape: _Shape | None, record: Tier | None) -> dict[str, Any]:
+    """With the environment's defaults; a tier that cannot be at zero replicas is not asked to."""
     if shape is None:
         return {**_PLACEHOLDERS, **value}
-    return {**_PLACEHOLDERS, **shape.defaults, "coldStartTolerance": shape.tolerance, **value}
+    least = {} if record is None or record.answers(Feature.SCALE_TO_ZERO) else {"minReplicas": 1}
+    return {**_PLACEHOLDERS, **shape.defaults, **least, "coldStartTolerance": shape.tolerance, **value}
 
 
 def _shape_mistakes(value: Mapping[str, Any], environment: str, shape: _Shape) -> Iterator[Refused]:
@@ -163,6 +170,8 @@ def _capability_mistakes(hosting: Hosting, record: Tier, tiers: Mapping[str, Tie
             fix=f"Set it to 1, or use {replicas.instead}.",
             where=where,
         )
+    if hosting.cluster is not None and hosting.cluster in record.clusters:
+        yield from choice_mistakes(join("hosting", "cluster"), hosting.cluster, record.clusters)
     if hosting.cluster is not None and record.kind is not Kind.DEDICATED_GPU:
         where = join("hosting", "cluster")
         yield WrongSetting(
@@ -170,6 +179,13 @@ def _capability_mistakes(hosting: Hosting, record: Tier, tiers: Mapping[str, Tie
             fix="Remove it.",
             where=where,
         )
+
+
+def choice_mistakes(where: str, value: str, answers: Mapping[str, Yes | No]) -> Iterator[Refused]:
+    """Why a tier does not take this one of several (its clusters, its engines); nothing when it does."""
+    answer = answers[value]
+    if isinstance(answer, No):
+        yield WrongSetting(f"{where} is {value}, but {answer.reason}.", fix=f"Use {answer.instead}.", where=where)
 
 
 def _production_mistakes(hosting: Hosting, record: Tier, tiers: Mapping[str, Tier]) -> Iterator[Refused]:

@@ -21,6 +21,15 @@ USE_ADAPTER = "`takeover adapter use DIR --stack STACK` writes source and digest
 _PATTERNS: Mapping[str, tuple[str, str]] = {
     "digest": ("sha256: and 64 small hexadecimal digits", USE_ADAPTER),
     "engine": ("takeover, vllm, or the URL of a running server", ""),
+    "gpu": (
+        "one of Modal's GPUs, with a count after a colon where it is not 1",
+        "They are T4, L4, A10, L40S, A100-40GB, A100-80GB, RTX-PRO-6000, H100, H200 and B200.",
+    ),
+    "basesVolume": ("a name of letters, digits, dots, dashes and underscores", ""),
+    "replicaUrls": ("http:// or https://, a host, and a port where it is another one", ""),
+    "sharedPath": ("a folder's whole path", ""),
+    "sharedPathThere": ("a folder's whole path, as the server sees it", ""),
+    "vllm": ("a version of vLLM, such as 0.33.0", ""),
 }
 
 
@@ -63,7 +72,7 @@ def _bound(words: str) -> Callable[[ErrorDetails], tuple[str, str]]:
 
 
 def _pattern(error: ErrorDetails) -> tuple[str, str]:
-    wanted, fix = _PATTERNS[str(error["loc"][-1])]
+    wanted, fix = _PATTERNS[next(part for part in reversed(error["loc"]) if isinstance(part, str))]
     return f"must be {wanted}", fix
 
 
@@ -81,6 +90,7 @@ _SENTENCES: Mapping[str, Callable[[ErrorDetails], tuple[str, str]]] = {
     "int_type": _wanted("must be a whole number", "Write it in digits, without quotes."),
     "less_than_equal": _bound("at most"),
     "string_pattern_mismatch": _pattern,
+    "tuple_type": _wanted("must be a list", ""),
     "string_type": _wanted("must be text", "Put it in quotes."),
 }
 

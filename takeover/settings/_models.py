@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -13,9 +12,11 @@ __all__ = [
     "AdapterSource",
     "Budget",
     "Cluster",
+    "DedicatedVllmOptions",
     "Environment",
     "Hosting",
     "LocalOptions",
+    "ModalOptions",
     "Settings",
     "SourceKind",
     "Workload",
@@ -24,7 +25,7 @@ __all__ = [
 Environment = Literal["development", "staging", "production"]
 Tolerance = Literal["high", "medium", "none"]
 Cluster = Literal["existing", "eks", "kubernetes", "runpod", "lambda", "vast"]
-SourceKind = Literal["folder", "hf", "s3", "gs"]
+SourceKind = Literal["folder", "hf", "s3", "gs", "file"]
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -43,7 +44,10 @@ class _Strict(BaseModel):
 
 
 class Hosting(_Strict):
-    """`takeover:hosting`. What an environment does not ask for is None; replicas have the environment's default."""
+    """`takeover:hosting`. What an environment does not ask for is None; replicas have the environment's default.
+
+    With `protect` the engine refuses to delete the endpoint; without the key it does so in production.
+    """
 
     environment: Environment
     provider: str
@@ -53,6 +57,12 @@ class Hosting(_Strict):
     min_replicas: Annotated[int, Field(ge=0)]
     max_replicas: Positive
     target_latency_ms: Positive | None = None
+    protect: bool | None = None
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether the engine refuses to delete the endpoint: in production, unless `protect` says otherwise."""
+        return self.environment == "production" if self.protect is None else self.protect
 
 
 class AdapterKeys(_Strict):
@@ -63,18 +73,15 @@ class AdapterKeys(_Strict):
 
 
 class AdapterSource(_Strict):
-    """Where an adapter is and what it must be: `key` is the YAML key that says so (`takeover:adapters[1]`)."""
+    """Where an adapter is and what it must be: `key` is the YAML key that says so (`takeover:adapters[1]`).
+
+    `kind` "folder" is an adapter's own folder; any other is that of an address (`takeover.registry.Address`).
+    """
 
     key: str
     source: str
     kind: SourceKind
     digest: str | None = None
-
-    def folder(self, root: Path) -> Path:
-        """The folder that `source` names; relative to the project's root (where Pulumi.yaml is)."""
-        if self.kind != "folder":
-            raise ValueError(f"{self.key}.source is no folder: {self.source}")
-        return root / Path(self.source).expanduser()
 
 
 class Workload(_Strict):
@@ -104,8 +111,55 @@ class LocalOptions(_Strict):
     drain_seconds: Annotated[int, Field(ge=0)] = 30
 
 
+# modal.com/docs/guide/gpu.md, read 2026-11-25.
+_MODAL_GPUS = r"^(T4|L4|A10|L40S|A100|A100-40GB|A100-80GB|RTX-PRO-6000|H100!?|H200|B200\+?)(:[1-8])?$"
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class ModalOptions(_Strict):
+    """`takeover:modal`. `gpu` may have a count (`L40S:2`). `snapshot` auto is on for one GPU, off for several. A region
+    costs 1.5 to 1.75 times as much. `secrets` are names of Modal secrets: one with HF_TOKEN, for a gated base."""
+
+    gpu: Annotated[str, StringConstraints(pattern=_MODAL_GPUS)] = "L40S"
+    snapshot: Literal["auto", "on", "off"] = "auto"
+    buffer_containers: Annotated[int, Field(ge=0)] = 0
+    scaledown_window_seconds: Annotated[int, Field(ge=2, le=3600)] = 300
+    max_concurrent_inputs: Positive = 32
+    regions: Names = ()
+    startup_timeout_seconds: Annotated[int, Field(ge=30, le=86400)] = 1200
+    request_timeout_seconds: Annotated[int, Field(ge=1, le=86400)] = 600
+    secrets: Names = ()
+    bases_volume: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "takeover-bases"
+    vllm: Annotated[str, StringConstraints(pattern=r"^\d+\.\d+\.\d+$")] = "0.33.0"
+    context_length: Positive | None = None
+
+
+Address = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+AbsolutePath = Annotated[str, StringConstraints(pattern=r"^[~/]")]
+
+
+class DedicatedVllmOptions(_Strict):
+    """`takeover:dedicated-vllm`, servers that somebody else runs. docs/dedicated-vllm.md explains each key.
+
+    `replicaUrls` or `resolve` say how several replicas behind VLLM_CLUSTER_URL are reached; `agreements` is how many
+    answers in a row must agree where one address may be several. Without `sharedPath` the server must be on this
+    machine.
+    """
+
+    engine: Literal["vllm", "sglang", "tgi"] = "vllm"
+    replica_urls: Annotated[tuple[Address, ...], Field(strict=False)] = ()
+    resolve: Literal["none", "dns", "balancer"] = "none"
+    agreements: Annotated[int, Field(ge=1, le=100)] = 8
+    base_model: str | None = None
+    adapter_files: Literal["shared-path", "server-pulls"] = "shared-path"
+    shared_path: AbsolutePath | None = None
+    shared_path_there: AbsolutePath | None = None
+    pull_from: str | None = None
+    drain_seconds: Annotated[int, Field(ge=0)] = 300
+
+
 class Settings(BaseModel):
-    """Everything that one stack says, checked. `local` is None where another provider is chosen."""
+    """Everything that one stack says, checked. A provider's own options are None where another one is chosen."""
 
     # Built by us from checked parts, under Python's names.
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -116,7 +170,10 @@ class Settings(BaseModel):
     workload: Workload | None = None
     budget: Budget | None = None
     local: LocalOptions | None = None
+    modal: ModalOptions | None = None
+    dedicated_vllm: DedicatedVllmOptions | None = None
 
     def options(self) -> dict[str, Any]:
         """The chosen provider's own settings with their defaults, in camelCase: `EndpointSpec.options`."""
-        return self.local.model_dump(mode="json", exclude_none=True) if self.local is not None else {}
+        chosen = self.local or self.modal or self.dedicated_vllm
+        return chosen.model_dump(mode="json", exclude_none=True) if chosen is not None else {}

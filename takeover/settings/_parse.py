@@ -7,18 +7,33 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from takeover.errors import Refusals, Refused
 from takeover.settings._adapters import many_mistakes, read_adapters
+from takeover.settings._dedicated_vllm import dedicated_vllm_mistakes
 from takeover.settings._hosting import environment_of, read_hosting
 from takeover.settings._messages import suggest, validate
-from takeover.settings._models import Budget, Hosting, LocalOptions, Settings, Workload
+from takeover.settings._models import (
+    Budget,
+    DedicatedVllmOptions,
+    Hosting,
+    LocalOptions,
+    ModalOptions,
+    Settings,
+    Workload,
+)
 from takeover.settings._raw import NAMESPACE, WrongSetting, join, parse_value
 from takeover.tiers import TIERS, Tier
 
 __all__ = ["parse_settings", "raw_from_stack_file", "settings_from_stack_file"]
 
 # A tier's own options stand under its own key, `takeover:<provider>`.
-_OPTIONS = {"local": LocalOptions}
+_OPTIONS: Mapping[str, type[BaseModel]] = {
+    "local": LocalOptions,
+    "modal": ModalOptions,
+    "dedicated-vllm": DedicatedVllmOptions,
+}
 _KEYS = ("hosting", "adapter", "adapters", "workload", "budget", *_OPTIONS)
 
 
@@ -39,12 +54,19 @@ def parse_settings(raw: Mapping[str, str], *, stack: str, tiers: Mapping[str, Ti
     mistakes += wrong
     budget, wrong = validate(Budget, "budget", values["budget"]) if "budget" in values else (None, [])
     mistakes += wrong
-    local = _local(values, hosting, mistakes)
+    options = {name.replace("-", "_"): _options(name, values, hosting, mistakes) for name in _OPTIONS}
     Refusals.raise_if_any(f"the settings of the stack {stack}", mistakes)
     assert hosting is not None, "without hosting there is a mistake"
     sources = tuple(adapters)
-    return Settings(
-        stack=stack, hosting=hosting, adapter_sources=sources, workload=workload, budget=budget, local=local
+    return Settings.model_validate(
+        {
+            "stack": stack,
+            "hosting": hosting,
+            "adapter_sources": sources,
+            "workload": workload,
+            "budget": budget,
+            **options,
+        }
     )
 
 
@@ -74,16 +96,22 @@ def _hosting(values: Mapping[str, Any], tiers: Mapping[str, Tier], mistakes: lis
     return None
 
 
-def _local(values: Mapping[str, Any], hosting: Hosting | None, mistakes: list[Refused]) -> LocalOptions | None:
-    """The local tier's options; there are none where another provider is chosen."""
-    options, wrong = validate(LocalOptions, "local", values.get("local", {}))
+def _options(
+    name: str, values: Mapping[str, Any], hosting: Hosting | None, mistakes: list[Refused]
+) -> BaseModel | None:
+    """One provider's own options; None where another one is chosen, which has no use for them."""
+    is_chosen = hosting is not None and hosting.provider == name
+    if name not in values and not is_chosen:
+        return None
+    options, wrong = validate(_OPTIONS[name], name, values.get(name, {}))
     mistakes += wrong
-    if hosting is None or hosting.provider == "local":
-        return options
-    if "local" in values:
-        happened = f"{join('local')} is set, but {join('hosting', 'provider')} is {hosting.provider}."
-        mistakes.append(WrongSetting(happened, fix="Remove it.", where=join("local")))
-    return None
+    if hosting is not None and not is_chosen:
+        happened = f"{join(name)} is set, but {join('hosting', 'provider')} is {hosting.provider}."
+        mistakes.append(WrongSetting(happened, fix="Remove it.", where=join(name)))
+        return None
+    if isinstance(options, DedicatedVllmOptions):
+        mistakes += dedicated_vllm_mistakes(options)
+    return options
 
 
 def raw_from_stack_file(path: Path) -> dict[str, str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,9 +10,13 @@ from typing import Protocol
 
 import psutil
 import pytest
+from fakes.artifacts import make_adapter
 from fakes.canned import canned
+from fakes.modal_server import TOKEN_SECRET, FakeModal
 from pydantic import SecretStr
+from vllm_world import VllmWorld
 
+from takeover.adapter import open_adapter
 from takeover.providers._base import Endpoint, EndpointSpec, TrainedModel
 
 BASE = "tiny"
@@ -98,6 +100,46 @@ class LocalWorld:
             process.kill()
 
 
+class ModalWorld:
+    """Modal's control plane on the loopback, and containers with the app's own guard; the real client and command."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.modal = FakeModal().__enter__()
+        monkeypatch.setenv("TAKEOVER_HOME", str(folder / "home"))
+        monkeypatch.setenv("MODAL_CONFIG_PATH", str(folder / "no-such-file"))
+        for variable, value in self.modal.environment.items():
+            monkeypatch.setenv(variable, value)
+
+    def existing(self, name: str) -> int:
+        """Apps that run; without one, whatever else is left of it."""
+        running = [app for app in self.modal.state.apps.values() if app.name == name and app.is_running]
+        return len(running) or int(self.modal.state.volume(name) is not None)
+
+    def secrets(self, name: str) -> list[str]:
+        volume = self.modal.state.volume(name)
+        assert volume is not None
+        return [TOKEN_SECRET, self.modal.state.blobs[volume.files["key"]].decode()]
+
+    def logs(self, name: str) -> str:
+        return "\n".join(line for app in self.modal.state.apps.values() for line in app.logs)
+
+    def next_start_dies(self, words: str) -> None:
+        self.modal.web.dies = [words]
+
+    @contextmanager
+    def answering(self, status: int | None, body: str, headers: Mapping[str, str]) -> Iterator[Endpoint]:
+        with canned(status, body, headers) as root:
+            yield Endpoint(
+                id="x", name="x", provider="modal", url=f"{root}/v1", models=("a@1",), api_key=SecretStr(KEY)
+            )
+
+    def violations(self) -> list[str]:
+        return self.modal.violations
+
+    def close(self) -> None:
+        self.modal.__exit__()
+
+
 def _state_dir(process: psutil.Process) -> str:
     try:
         words = process.cmdline()
@@ -106,18 +148,16 @@ def _state_dir(process: psutil.Process) -> str:
     return words[words.index("--state-dir") + 1] if "--state-dir" in words else ""
 
 
-WORLDS: Mapping[str, type[World]] = {"local": LocalWorld}
-
-
 def make_model(folder: Path, mark: str, *, name: str = "tone", rank: int = 8) -> TrainedModel:
-    """An adapter that is nothing but its manifest: `mark` is one hexadecimal digit, and makes the digest."""
-    path = folder / f"{name}-{mark}"
-    path.mkdir(parents=True, exist_ok=True)
-    digest = "sha256:" + mark * 64
-    (path / "manifest.json").write_text(json.dumps({"digest": digest}))
-    served_name = f"{name}@{mark * 12}"
-    return TrainedModel(name=name, digest=digest, served_name=served_name, path=os.fspath(path), base=BASE, rank=rank)
+    """An adapter, made once: `mark` is one hexadecimal digit, and decides its weights, so its digest."""
+    path = folder / f"{name}-{mark}-{rank}"
+    if path.exists():
+        return open_adapter(path).trained_model()
+    return make_adapter(path, rank=rank, seed=int(mark, 16), name=name).trained_model()
 
 
 def make_spec(name: str, **changes: object) -> EndpointSpec:
     return EndpointSpec.model_validate({"name": name, "base": BASE, **changes})
+
+
+WORLDS: Mapping[str, type[World]] = {"local": LocalWorld, "modal": ModalWorld, "dedicated-vllm": VllmWorld}

@@ -22,7 +22,7 @@ from takeover.settings import (
     raw_from_stack_file,
     settings_from_stack_file,
 )
-from takeover.tiers import TIERS, Kind
+from takeover.tiers import TIERS, Feature, Kind, Yes
 
 ROOT = Path(__file__).parents[2]
 DIGEST = "sha256:" + "3f" * 32
@@ -128,7 +128,13 @@ def test_settings_are_read(case: Case) -> None:
     assert parse_settings(raw, stack="dev") == case.want
 
 
-SERVERLESS = replace(TIERS["local"], name="modal", kind=Kind.SERVERLESS_GPU, environments=("staging",))
+SERVERLESS = replace(
+    TIERS["local"],
+    name="modal",
+    kind=Kind.SERVERLESS_GPU,
+    environments=("staging",),
+    supports=MappingProxyType({**TIERS["local"].supports, Feature.SCALE_TO_ZERO: Yes()}),
+)
 DEDICATED = replace(TIERS["local"], name="dedicated-vllm", kind=Kind.DEDICATED_GPU, environments=("production",))
 BUILT = MappingProxyType({"modal": SERVERLESS, "dedicated-vllm": DEDICATED})
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -14,8 +15,11 @@ from hypothesis import strategies as st
 
 from takeover.errors import Refusals, Refused
 from takeover.settings import parse_settings
+from takeover.tiers import TIERS
 
 DIGEST = "sha256:" + "3f" * 32
+# So that a message that names the other tiers does not change with each one that is built.
+ONLY_LOCAL = MappingProxyType({"local": TIERS["local"]})
 VALID: dict[str, Any] = {
     "hosting": {"environment": "development", "provider": "local", "coldStartTolerance": "high"},
     "adapter": {"source": "adapters/x", "digest": DIGEST},
@@ -25,11 +29,12 @@ VALID: dict[str, Any] = {
 }
 GONE = object()
 HOSTING_KEYS = (
-    "environment, provider, cluster, coldStartTolerance, maxColdStartMs, minReplicas, maxReplicas, targetLatencyMs"
+    "environment, provider, cluster, coldStartTolerance, maxColdStartMs, minReplicas, maxReplicas, targetLatencyMs, "
+    "protect"
 )
 TOP_KEYS = (
     "takeover:hosting, takeover:adapter, takeover:adapters, takeover:workload, takeover:budget, takeover:local, "
-    "takeover:modal"
+    "takeover:modal, takeover:dedicated-vllm"
 )
 USE = "`takeover adapter use DIR --stack STACK` writes source and digest."
 PRODUCTION = {"environment": "production", "provider": "local", "minReplicas": 1, "maxReplicas": 1}
@@ -312,7 +317,7 @@ def test_without_a_change_the_stack_is_valid() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_one_wrong_setting_gives_one_message(case: Case) -> None:
     with pytest.raises(Refusals) as caught:
-        parse_settings(raw_of(case), stack="dev")
+        parse_settings(raw_of(case), stack="dev", tiers=ONLY_LOCAL)
     assert [str(mistake) for mistake in caught.value.mistakes] == [case.want]
 
 
@@ -326,7 +331,7 @@ def test_one_wrong_setting_gives_one_message(case: Case) -> None:
 def test_what_an_environment_needs_is_asked_for_with_an_example(environment: str, missing: list[str]) -> None:
     case = Case("", {"hosting": {"environment": environment, "provider": "local"}}, "")
     with pytest.raises(Refusals) as caught:
-        parse_settings(raw_of(case), stack="s")
+        parse_settings(raw_of(case), stack="s", tiers=ONLY_LOCAL)
     wanted = [
         f"takeover:hosting.{name.partition(':')[0]} is missing: {environment} needs it.\n  Add it, for example {name}."
         for name in missing
@@ -338,7 +343,7 @@ def test_what_an_environment_needs_is_asked_for_with_an_example(environment: str
 def test_a_digest_is_needed_outside_of_development(environment: str) -> None:
     case = Case("", {"hosting.environment": environment, "adapter.digest": GONE}, "")
     with pytest.raises(Refusals) as caught:
-        parse_settings(raw_of(case), stack="s")
+        parse_settings(raw_of(case), stack="s", tiers=ONLY_LOCAL)
     wanted = f"takeover:adapter.digest is missing: {environment} deploys an adapter only by its digest.\n  {USE}"
     assert wanted in [str(mistake) for mistake in caught.value.mistakes]
 
@@ -347,7 +352,7 @@ def test_in_development_an_address_needs_a_digest_too() -> None:
     source = "hf://a/b@" + "0a" * 20
     case = Case("", {"adapter": {"source": source}}, "")
     with pytest.raises(Refusals) as caught:
-        parse_settings(raw_of(case), stack="s")
+        parse_settings(raw_of(case), stack="s", tiers=ONLY_LOCAL)
     assert [str(mistake).splitlines()[0] for mistake in caught.value.mistakes] == [
         f"takeover:adapter.digest is missing: only a folder may go without, and {source} is none.",
     ]
@@ -356,7 +361,7 @@ def test_in_development_an_address_needs_a_digest_too() -> None:
 def test_all_mistakes_are_told_at_once_as_a_numbered_list() -> None:
     case = Case("", {"hosting.minReplica": 1, "adapter.digest": "x", "local.port": -1, "bugdet": 3}, "")
     with pytest.raises(Refusals) as caught:
-        parse_settings(raw_of(case), stack="dev")
+        parse_settings(raw_of(case), stack="dev", tiers=ONLY_LOCAL)
     assert str(caught.value).splitlines()[0] == "the settings of the stack dev: 4 mistakes"
     assert [mistake.where for mistake in caught.value.mistakes] == [
         "takeover:bugdet",
