@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from takeover.cli._terminal import err, out, print_json
+from takeover.errors import Refused
 
 __all__ = ["register", "take_down"]
 
@@ -20,9 +22,15 @@ def register(app: typer.Typer) -> None:
 
 
 def deploy(
-    adapter: Annotated[list[Path], typer.Option(help="An adapter's folder; given again, several on one base.")],
+    adapter: Annotated[
+        list[str], typer.Option(metavar="DIR|ADDRESS", help="A folder or an address; given again, several on one base.")
+    ],
     outputs: Annotated[Path, typer.Option(help="The file for what an application needs, its key included (mode 600).")],
-    provider: Annotated[str, typer.Option(help="The tier.")] = "local",
+    provider: Annotated[str, typer.Option(help="The tier: `takeover tiers` lists them.")] = "local",
+    cluster: Annotated[str | None, typer.Option(help="Which kind of cluster, where the tier has a choice.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="One of the tier's own options (docs/settings.md).")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON document on stdout; the key reads [secret].")
     ] = False,
@@ -33,7 +41,7 @@ def deploy(
     err.print("Without an engine: no state, no preview, no refresh.", style="dim")
     try:
         with _progress():
-            made = put_up(provider, adapter, outputs)
+            made = put_up(provider, adapter, outputs, cluster=cluster, options=_options(option or ()), say=_tell)
     except KeyboardInterrupt:
         err.print(f"stopped; what was begun goes with: takeover destroy --outputs {outputs}", markup=False)
         raise
@@ -42,6 +50,24 @@ def deploy(
         return
     out.print(f"url       {made.url}\nmodel     {made.model}\noutputs   {outputs}", markup=False)
     err.print(f'Ask it: takeover ask "..." --outputs {outputs}', markup=False, style="dim")
+
+
+def _options(given: Sequence[str]) -> dict[str, Any]:
+    """`KEY=VALUE`s as a stack file would have them: a number, true, a list; else the text as it is."""
+    options: dict[str, Any] = {}
+    for text in given:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise Refused(f"--option {text} is no KEY=VALUE", fix="Write, for example, --option drainSeconds=10.")
+        try:
+            options[key] = json.loads(value)
+        except ValueError:
+            options[key] = value
+    return options
+
+
+def _tell(text: str) -> None:
+    err.print(f"  {text}", markup=False)
 
 
 def take_down(outputs: Path, as_json: bool) -> None:

@@ -113,11 +113,22 @@ def _print_table(values: dict[str, Any], names: tuple[str, ...]) -> None:
             out.print(f"{name:<9} {values[name]}", markup=False)
 
 
-def status(stack: Stack, as_json: AsJson = False) -> None:
-    """What the state says, and whether the endpoint answers; exit code 4 when it is not up or does not answer."""
+def status(
+    stack: Annotated[str | None, typer.Option("--stack", "-s", help="The stack.")] = None,
+    outputs: Annotated[Path | None, typer.Option(help="What `takeover deploy` wrote, instead of a stack.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What is up, and whether the endpoint answers; exit code 4 when it is not up or does not answer."""
+    if (stack is None) == (outputs is None):
+        raise Refused("name one thing to look at", fix="takeover status --stack dev, or --outputs FILE")
+    if outputs is not None:
+        from takeover.cli.running import show_status
+
+        show_status(outputs, as_json)
+        return
     from takeover.engine.status import look
 
-    found = look(stack)
+    found = look(str(stack))
     if as_json:
         print_json(asdict(found))
     else:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from takeover.adapter import open_adapter
+from takeover.adapter import Adapter, open_adapter
+from takeover.engine import _desk
 from takeover.engine.status import ask_health
 from takeover.errors import Refused
 from takeover.naming import endpoint_name
 from takeover.outputs import EndpointOutputs, build_outputs, outputs_from_file, parse_outputs, save_outputs
 from takeover.planning import plan
-from takeover.providers import provider_for
+from takeover.providers import named_models, provider_for
 from takeover.providers._base import Endpoint, EndpointSpec, TrainedModel
+from takeover.registry import is_address, parse_address, pull, resolve
 from takeover.settings import Settings, parse_settings
 from takeover.tiers import tier
 
@@ -30,26 +33,87 @@ def name_for(outputs: Path) -> str:
     return endpoint_name("takeover", outputs.stem, str(outputs.resolve()))
 
 
-def put_up(provider: str, folders: Sequence[Path], outputs: Path) -> EndpointOutputs:
+def put_up(
+    provider: str,
+    adapters: Sequence[str],
+    outputs: Path,
+    *,
+    cluster: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] = lambda _text: None,
+) -> EndpointOutputs:
     """Serve the adapters (the first is the default) and write `outputs`; called again, it changes what is served.
 
+    `adapters` are folders or addresses (takeover.registry), `options` what a stack says under `takeover:<provider>`.
     Raises Refused for bad input, else what the provider raises.
     """
-    settings = _settings(provider, folders)
-    models = tuple(open_adapter(folder).trained_model() for folder in folders)
-    spec = EndpointSpec(name=name_for(outputs), base=models[0].base, options=settings.options())
-    endpoint = asyncio.run(provider_for(provider).deploy(models, spec))
+    tier(provider)  # before anything is pulled for it
+    sources, opened = zip(*(_opened(text, say) for text in adapters), strict=True)
+    settings = _settings(provider, sources, cluster, options or {})
+    models = tuple(adapter.trained_model() for adapter in opened)
+    spec = _spec(settings, models[0].base, outputs)
+    models = named_models(provider, models, spec.options)
+    before = _desk.noted(spec.name)
+    _require_same_tier(before, provider, outputs)
+    _desk.note(_desk.Noted(spec.name, provider, str(outputs.resolve())))
+    try:
+        endpoint = asyncio.run(provider_for(provider).deploy(models, spec))
+    except Refused:
+        if before is None:
+            _desk.forget(spec.name)
+        raise
     made = _outputs(settings, models, endpoint)
     save_outputs(outputs, made)
     return made
 
 
-def _settings(provider: str, folders: Sequence[Path]) -> Settings:
+def _opened(text: str, say: Callable[[str], None]) -> tuple[dict[str, str], Adapter]:
+    """The adapter, and what a stack would say of its source; an address that moves is resolved once, and that is said.
+
+    A pull is verified as an opening is.
+    """
+    if not is_address(text):
+        return {"source": text}, open_adapter(Path(text).expanduser())
+    address = parse_address(text)
+    place = address if address.is_pinned else resolve(address)
+    if place != address:
+        say(f"{address} is {place.version} now")
+    adapter = pull(place, say=say)
+    return {"source": str(place), "digest": adapter.digest}, adapter
+
+
+def _settings(
+    provider: str, sources: Sequence[Mapping[str, str]], cluster: str | None, options: Mapping[str, Any]
+) -> Settings:
     """What a development stack would say, so that the same rules hold."""
-    sources = [{"source": str(folder)} for folder in folders]
-    hosting = {"environment": "development", "provider": provider}
-    raw = {"hosting": json.dumps(hosting), "adapters": json.dumps(sources)}
+    hosting = {"environment": "development", "provider": provider, **({"cluster": cluster} if cluster else {})}
+    raw = {"hosting": json.dumps(hosting), "adapters": json.dumps(list(sources))}
+    if options:
+        raw[provider] = json.dumps(dict(options))
     return parse_settings(raw, stack="of `takeover deploy`")
+
+
+def _spec(settings: Settings, base: str, outputs: Path) -> EndpointSpec:
+    name = name_for(outputs)
+    return EndpointSpec(
+        name=name,
+        base=base,
+        min_replicas=settings.hosting.min_replicas,
+        max_replicas=settings.hosting.max_replicas,
+        options=settings.options(),
+        labels={"managed-by": "takeover", "deployment": name, "tier": settings.hosting.provider},
+    )
+
+
+def _require_same_tier(before: _desk.Noted | None, provider: str, outputs: Path) -> None:
+    """One file stands for one endpoint: what another tier serves under it would be forgotten there."""
+    if before is not None and before.provider != provider:
+        raise Refused(
+            f"{outputs} stands for an endpoint on {before.provider}",
+            why="Without an engine nothing moves an endpoint from one tier to another.",
+            fix=f"takeover destroy --outputs {outputs} first, or give another file.",
+            where=str(outputs),
+        )
 
 
 def _outputs(settings: Settings, models: tuple[TrainedModel, ...], endpoint: Endpoint) -> EndpointOutputs:
@@ -60,8 +124,8 @@ def _outputs(settings: Settings, models: tuple[TrainedModel, ...], endpoint: End
         plan=plan(settings, record),
         url=endpoint.url,
         api_key=endpoint.api_key.get_secret_value() if endpoint.api_key else None,
-        min_replicas=1,
-        max_replicas=1,
+        min_replicas=settings.hosting.min_replicas,
+        max_replicas=settings.hosting.max_replicas,
         replicas_ready=endpoint.replicas_ready,
         cold_start_measured_ms=endpoint.cold_start_measured_ms,
         protocol=endpoint.protocol,
@@ -72,9 +136,10 @@ def _outputs(settings: Settings, models: tuple[TrainedModel, ...], endpoint: End
 
 def take_down(outputs: Path) -> bool:
     """Remove the endpoint of `outputs` and the file; False where there was nothing, which is a success too."""
-    written = outputs_from_file(outputs) if outputs.exists() else None
-    provider = provider_for(written.provider if written else "local")
-    endpoint = asyncio.run(provider.find(name_for(outputs)))
+    written, name = outputs_from_file(outputs) if outputs.exists() else None, name_for(outputs)
+    entry = _desk.noted(name)
+    provider = provider_for(entry.provider if entry else written.provider if written else "local")
+    endpoint = asyncio.run(provider.find(name))
     if endpoint is None and written is not None and ask_health(written.url)[0]:
         raise Refused(
             f"what answers at {written.url} was not put up under this path",
@@ -85,4 +150,5 @@ def take_down(outputs: Path) -> bool:
     if endpoint is not None:
         asyncio.run(provider.destroy(endpoint))
     outputs.unlink(missing_ok=True)
+    _desk.forget(name)
     return endpoint is not None

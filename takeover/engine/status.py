@@ -59,8 +59,24 @@ def look(stack: str) -> Status:
         endpoint = stack_outputs(stack)["endpoint"]
     except (NotUp, KeyError):
         return build_status(stack, None, state, answers=False, health="")
-    answers, health = ask_health(str(endpoint["url"]))
+    answers, health = _health(stack, endpoint)
     return build_status(stack, endpoint, state, answers=answers, health=health)
+
+
+def _health(stack: str, endpoint: Mapping[str, Any]) -> tuple[bool, str]:
+    """Where the tier can sleep, its vendor is asked: a request to the endpoint itself would wake it, and be billed."""
+    from takeover.tiers import TIERS, Feature
+
+    record = TIERS.get(str(endpoint.get("provider")))
+    if record is None or not record.answers(Feature.SCALE_TO_ZERO):
+        return ask_health(str(endpoint["url"]))
+    from takeover.engine.running import inspect, of_stack
+
+    found = inspect(of_stack(stack))
+    if found is None:
+        return False, "is gone"
+    asleep = "asleep, none runs" if found.replicas == 0 else "answers"
+    return found.healthy, found.reason or asleep
 
 
 def build_status(

@@ -26,10 +26,11 @@ def run(*arguments: str) -> str:
 def test_the_matrix_has_a_column_for_each_tier_and_a_row_for_each_feature(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(out, "width", 200)
     said = run()
-    rows = {line.split("│")[1].strip(): line for line in said.splitlines() if line.startswith("│")}
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.splitlines() if line.startswith("│")]
+    rows = {first: rest for first, *rest in cells}
     assert [name for name in TIERS if name not in said] == []
     assert [feature.value for feature in Feature if feature.value not in rows] == []
-    assert {feature.value: rows[feature.value].count(" no ") for feature in Feature} == {
+    assert {feature.value: rows[feature.value].count("no") for feature in Feature} == {
         feature.value: sum(not record.answers(feature) for record in TIERS.values()) for feature in Feature
     }
 

@@ -113,7 +113,7 @@ def test_what_is_not_clear_is_refused_before_anything_is_done(case: Bad, operati
     assert operations == []
 
 
-@pytest.mark.parametrize("command", ["preview", "up", "refresh", "status"])
+@pytest.mark.parametrize("command", ["preview", "up", "refresh"])
 def test_a_stack_must_be_named(command: str, operations: list[str]) -> None:
     assert CliRunner().invoke(app, [command]).exit_code == 2
     assert operations == []
