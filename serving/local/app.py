@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 
 from serving.local.checks import verified_adapter
-from serving.local.errors import ApiError, bad_request, on_http_error, on_invalid_request, unavailable
+from serving.local.errors import ApiError, bad_request, on_failure, on_http_error, on_invalid_request, unavailable
 from serving.local.guard import Guard
 from serving.local.protocol import ChatRequest, CompletionRequest, LoadRequest, UnloadRequest
 from takeover.errors import Refused
@@ -94,6 +94,7 @@ def create_app(service: Service, *, key: SecretStr) -> FastAPI:
     app = FastAPI(title="takeover local tier", openapi_url=None, max_body_size=MOST_BYTES)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(Exception, on_failure)
     app.add_middleware(Guard, key=key)
     _add_answers(app, service)
     _add_adapters(app, service)

@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-__all__ = ["ApiError", "bad_request", "error_body", "on_http_error", "on_invalid_request", "unavailable"]
+__all__ = ["ApiError", "bad_request", "error_body", "on_failure", "on_http_error", "on_invalid_request", "unavailable"]
 
 _MOST_MISTAKES = 10
 
@@ -58,6 +58,11 @@ async def on_http_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     ours = error if isinstance(error, ApiError) else ApiError(error.status_code, "HTTPError", error.detail)
     return ours.response()
+
+
+async def on_failure(_request: Request, _error: Exception) -> JSONResponse:
+    """A mistake of ours; uvicorn writes its traceback into the log, the client hears only that."""
+    return ApiError(500, "InternalServerError", "the server failed; its log says why").response()
 
 
 async def on_invalid_request(_request: Request, error: Exception) -> JSONResponse:

@@ -1,16 +1,17 @@
 """The base on this machine as a model that can be called, with what a server must know of it.
 
 How `auto` chooses the dtype. SmolLM2-135M with an r=64 adapter, tokens a second of one and of eight requests, prompts
-of 60 tokens (two cores of a Xeon with AMX, torch 2.15, 2026-11-24, `python -m benchmarks.serving`):
+of 60 tokens (two cores of a Xeon with AMX, torch 2.15, 2026-11-24, `python -m benchmarks.serving --dtype ...`):
 
 | dtype    | plain generate | one here | eight here |
 |----------|---------------:|---------:|-----------:|
-| float32  |             25 |       29 |        107 |
-| bfloat16 |             27 |       31 |        164 |
+| float32  |             24 |       26 |        101 |
+| bfloat16 |             25 |       28 |        136 |
 
-Prompts are read 2.4 times as fast in bfloat16, and it takes half the memory. So `auto` is bfloat16 where the processor
-computes it itself (AMX or AVX-512 BF16); elsewhere it is emulated and slow, and `auto` is float32. In bfloat16 a batch
-rounds in other places than a single row: an answer may turn out otherwise when others are running, as on a GPU.
+Eight prompts are read 2.3 times as fast in bfloat16, and it takes half the memory. So `auto` is bfloat16 where the
+processor computes it itself (AMX or AVX-512 BF16); elsewhere it is emulated and slow, and `auto` is float32. In
+bfloat16 a batch rounds in other places than a single row: an answer may turn out otherwise when others are running, as
+on a GPU.
 """
 
 from __future__ import annotations

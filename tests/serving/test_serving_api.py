@@ -326,6 +326,18 @@ def test_paths_and_methods_that_there_are_not(server: LiveServer) -> None:
     assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [(404, 404), (405, 405)]
 
 
+def test_a_mistake_of_ours_is_a_500_that_tells_nothing(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("secret details")
+
+    monkeypatch.setattr(server.engine, "encode_text", fail)
+    with server.http() as http:
+        answer = http.post("/v1/completions", json={"prompt": "hi"})
+    message = "the server failed; its log says why"
+    error = {"message": message, "type": "InternalServerError", "param": None, "code": 500}
+    assert (answer.status_code, answer.json()) == (500, {"error": error})
+
+
 def test_the_models(server: LiveServer, polite: Adapter, terse: Adapter) -> None:
     with server.http() as http:
         cards = {card["id"]: card for card in http.get("/v1/models").json()["data"]}
