@@ -1,21 +1,25 @@
 """Buckets and folders as registries: the same verification, a version that exists whole or not at all.
 
-S3 is moto's server on the loopback with s3fs as it is shipped, gs:// fsspec's memory file system in gcsfs' place (the
-same code of ours; gcsfs itself is not tried here), and a folder the real disk.
+S3 is moto's server, Google Cloud Storage a fake of our own, both on the loopback and with s3fs and gcsfs as they are
+shipped; a folder is the real disk.
 """
 
 from __future__ import annotations
 
+import json
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fsspec.config
 import pytest
-from fakes.artifacts import make_adapter
+from fakes.artifacts import facts, lora_config, lora_shapes, make_adapter
+from fakes.gcs import FakeGcs
 
-from takeover.adapter import Adapter
+from takeover.adapter import Adapter, write_adapter
 from takeover.errors import AuthError, Refusals, Refused, TakeoverError, VendorError
 from takeover.registry import Address, buckets, parse_address, pull, push, resolve, versions
 from takeover.registry.cache import adapters_dir
@@ -52,19 +56,21 @@ def s3(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Addre
     return parse_address(f"s3://acme/{tmp_path.name}/tone")
 
 
+@pytest.fixture(scope="module")
+def gcs_server() -> Iterator[FakeGcs]:
+    with FakeGcs("acme") as made:
+        yield made
+
+
 @pytest.fixture
-def gs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Address]:
-    import fsspec
-    from fsspec.implementations.memory import MemoryFileSystem
-
-    def memory(kind: str, **_: Any) -> MemoryFileSystem:
-        assert kind == "gs"
-        return MemoryFileSystem(skip_instance_cache=True)
-
-    monkeypatch.setattr(fsspec, "filesystem", memory)
-    yield parse_address("gs://acme/adapters/tone")
-    MemoryFileSystem.store.clear()
-    MemoryFileSystem.pseudo_dirs[:] = [""]
+def gs(gcs_server: FakeGcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Address]:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_server.url)
+    # Else it asks Google, over gRPC, what kind of bucket each one is.
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    # And here it would ask the machine that it runs on for credentials.
+    monkeypatch.setitem(fsspec.config.conf, "gs", {"token": "anon"})
+    yield parse_address(f"gs://acme/{tmp_path.name}/tone")
+    assert gcs_server.complaints == []
 
 
 @pytest.fixture
@@ -110,6 +116,32 @@ def test_what_was_pushed_is_pulled_verified_and_kept(place: Address, adapter: Ad
     pulled = pull(pushed.address, digest=adapter.digest)
     assert (pulled.manifest, pulled.path) == (adapter.manifest, adapters_dir() / adapter.digest.removeprefix("sha256:"))
     assert pull(place, digest=adapter.digest) == pulled
+
+
+def test_a_large_adapter_goes_up_and_comes_down_in_pieces(place: Address, tmp_path: Path) -> None:
+    """Above 5 MB gcsfs uploads in another way; above 8 MB this reads in several pieces."""
+    large = make_large_adapter(tmp_path / "large")
+    assert large.path.joinpath("adapter_model.safetensors").stat().st_size > 8_500_000
+    assert pull(push(large.path, place).address).manifest == large.manifest
+
+
+def make_large_adapter(out: Path) -> Adapter:
+    """An adapter of rank 1200 with weights of nought, which are quickly made."""
+    modules = ("q_proj", "k_proj", "v_proj", "o_proj")
+    header: dict[str, Any] = {}
+    at = 0
+    for name, (high, wide) in lora_shapes(1200, modules).items():
+        header[name] = {"dtype": "F32", "shape": [high, wide], "data_offsets": [at, at + 4 * high * wide]}
+        at += 4 * high * wide
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    trainer = out.with_name("trainer")
+    trainer.mkdir()
+    (trainer / "weights.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(at))
+    (trainer / "config.json").write_text(json.dumps(lora_config(1200, modules)))
+    return write_adapter(
+        weights=trainer / "weights.safetensors", config=trainer / "config.json", out=out, facts=facts()
+    )
 
 
 def test_versions_are_listed_newest_first(place: Address, adapter: Adapter, tmp_path: Path) -> None:
@@ -285,6 +317,13 @@ CASES = [
         "there is nothing at {place}\n  Check the bucket's and the folder's name; or push first.",
     ),
     Case(
+        "no such bucket at Google",
+        lambda _: None,
+        "gs://nobodys/tone",
+        Refused,
+        "there is nothing at {place}\n  Check the bucket's and the folder's name; or push first.",
+    ),
+    Case(
         "nobody answers",
         without_server,
         "s3://acme/tone",
@@ -298,6 +337,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_bucket_that_cannot_be_used_is_refused_without_its_keys(
     s3: Address,
+    gs: Address,
     adapter: Adapter,
     case: Case,
     monkeypatch: pytest.MonkeyPatch,
