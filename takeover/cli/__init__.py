@@ -15,7 +15,7 @@ from takeover.errors import TakeoverError
 
 __all__ = ["app", "main"]
 
-_COMMAND_FILES = ("train", "adapter", "stack", "deploy", "ask", "registry", "tiers", "running")
+_COMMAND_FILES = ("train", "adapter", "stack", "deploy", "ask", "registry", "tiers", "running", "doctor")
 
 app = typer.Typer(
     name="takeover",

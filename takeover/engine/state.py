@@ -15,7 +15,7 @@ from takeover.engine.failures import failure
 from takeover.engine.project import Project, open_project
 from takeover.errors import Refused
 
-__all__ = ["NotUp", "Pending", "pending_creates", "read_state", "stack_outputs"]
+__all__ = ["NotUp", "Pending", "pending_creates", "read_state", "stack_outputs", "states_of"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,12 @@ def read_state(project: Project, stack: str) -> dict[str, Any]:
     exported = _ask(project, stack, ["stack", "export", "--stack", stack])
     deployment: dict[str, Any] = exported.get("deployment") or {}
     return deployment
+
+
+def states_of(project: Project) -> list[str]:
+    """The names of all stacks in the backend, as `read_state` takes them; NotUp where there is no backend yet."""
+    stacks: Any = _ask(project, "any", ["stack", "ls", "--all", "--json"])
+    return [str(stack["name"]) for stack in stacks]
 
 
 def pending_creates(state: Mapping[str, Any]) -> list[Pending]:
