@@ -131,7 +131,7 @@ class Endpoint:
     def web(self) -> Starlette:
         from serving.container.life import guarded
 
-        return guarded(self.engine.root, settings, self.cold, store=Path(str(STORE)))
+        return guarded(self.engine, settings, self.cold, store=Path(str(STORE)))
 
     @modal.exit()
     def stop(self) -> None:

@@ -30,9 +30,19 @@ _ANSWERED = ("content-type", "x-request-id", "retry-after", "cache-control")
 _TIMEOUT = httpx.Timeout(None, connect=5.0)
 
 
-def create_app(root: str, settings: ContainerSettings, *, key: SecretStr, cold: ColdStart) -> Starlette:
-    """The application over the engine at `root`; every other path is 404 and never reaches it."""
-    client = httpx.AsyncClient(base_url=root, timeout=_TIMEOUT, trust_env=False)
+def create_app(
+    root: str,
+    settings: ContainerSettings,
+    *,
+    key: SecretStr,
+    cold: ColdStart,
+    headers: Mapping[str, str] | None = None,
+) -> Starlette:
+    """The application over the engine at `root`, which is sent `headers`; any other path is 404 and never reaches it.
+
+    The caller's own key goes no further.
+    """
+    client = httpx.AsyncClient(base_url=root, headers=headers, timeout=_TIMEOUT, trust_env=False)
 
     async def forward(request: Request) -> Response:
         return await _forward(client, request, cold)

@@ -31,11 +31,12 @@ _MOST_SLOTS = 8
 
 @dataclass(frozen=True)
 class Launch:
-    """What to run, and where it will answer (`http://127.0.0.1:8000`)."""
+    """What to run, where it will answer (`http://127.0.0.1:8000`), and what it wants to be sent with each request."""
 
     command: tuple[str, ...]
     root: str
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def build_vllm_launch(settings: ContainerSettings, base: Path, adapters: Mapping[str, Path]) -> Launch:
@@ -65,6 +66,7 @@ class Engine:
 
     def __init__(self, launch: Launch) -> None:
         self.root = launch.root
+        self.headers = launch.headers
         self._process = subprocess.Popen(
             launch.command,
             stdin=subprocess.DEVNULL,
@@ -105,7 +107,7 @@ class Engine:
 
     def _post(self, path: str, happened: str, json: Mapping[str, object] | None = None) -> None:
         try:
-            answer = httpx.post(f"{self.root}{path}", json=json, timeout=_ASK_S, trust_env=False)
+            answer = httpx.post(f"{self.root}{path}", json=json, headers=self.headers, timeout=_ASK_S, trust_env=False)
         except httpx.HTTPError as error:
             raise VendorError(happened, why=type(error).__name__) from None
         if answer.status_code != 200:

@@ -25,6 +25,8 @@ Build = Callable[[ContainerSettings, Path, Mapping[str, Path]], Launch]
 class _Engine(Protocol):
     @property
     def root(self) -> str: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
     def wait_ready(self, timeout_s: float) -> None: ...
     def warm_up(self, models: list[str]) -> None: ...
     def sleep(self) -> None: ...
@@ -53,9 +55,9 @@ def wake_up(engine: _Engine, settings: ContainerSettings, cold: ColdStart, *, be
     cold.woke(began_s)
 
 
-def guarded(root: str, settings: ContainerSettings, cold: ColdStart, *, store: Path) -> Starlette:
+def guarded(engine: _Engine, settings: ContainerSettings, cold: ColdStart, *, store: Path) -> Starlette:
     """The application over a ready engine, with the key that the volume holds."""
     from serving.container.app import create_app
 
     key = SecretStr(read_key(store, volume=settings.name))
-    return create_app(root, settings, key=key, cold=cold)
+    return create_app(engine.root, settings, key=key, cold=cold, headers=engine.headers)

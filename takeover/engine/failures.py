@@ -24,6 +24,8 @@ _PREFIX = re.compile(r"^(error: )+|^python inline source runtime error: |^1 erro
 _LOCKED_BY = re.compile(r"created by (\S+) \(pid (\d+)\) at (\S+)")
 _DISK_FULL = "no space left on device"
 _PASSPHRASE = ("incorrect passphrase", "passphrase must be set")
+# pulumi-command says how a command ended, and all that it printed; one of ours says last what went wrong.
+_COMMAND = re.compile(r"^(exit status \d+|signal: \w+): running \".*\":$")
 # A provider's error crosses the engine as text: `Refused: the port is taken`, its parts on lines of their own.
 _NAMED = re.compile(r"^(?P<name>[A-Z]\w+): (?P<text>.*)", re.DOTALL)
 
@@ -58,7 +60,7 @@ def _reasons(messages: Iterable[Said]) -> list[Said]:
 
 
 def _one(message: Said) -> TakeoverError:
-    text = _PREFIX.sub("", _without_traceback(message.text)).strip()
+    text = _last_words(_PREFIX.sub("", _without_traceback(message.text)).strip())
     check = _CHECK.search(text)
     if check:
         happened, rest = _split(check["reason"])
@@ -69,6 +71,15 @@ def _one(message: Said) -> TakeoverError:
         return _class_of(named["name"])(happened, why=rest)
     happened, rest = _split(text)
     return VendorError(happened, why=rest, where=message.resource)
+
+
+def _last_words(text: str) -> str:
+    """Of a failed command's output the error that it ends with; any other text as it is."""
+    first, *printed = text.splitlines() or [""]
+    if not _COMMAND.match(first):
+        return text
+    named = [index for index, line in enumerate(printed) if (match := _NAMED.match(line)) and _is_ours(match["name"])]
+    return "\n".join(printed[named[-1] :]) if named else text
 
 
 def _is_ours(name: str) -> bool:

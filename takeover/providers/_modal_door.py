@@ -34,7 +34,7 @@ class Door:
         """
         give_up_at, asked_ms = time.monotonic() + timeout_s, round(time.time() * 1000)
         path = f"/takeover/cold-start?asked={asked_ms}"
-        wake = self.server.request("GET", path, timeout_s=min(_ONE_WAIT_S, timeout_s))
+        wake = self.server.request("GET", path, timeout_s=max(_PAUSE_S, min(_ONE_WAIT_S, timeout_s)))
         while not (await self._is_awake(wake) and await self._serves(models)):
             if time.monotonic() > give_up_at:
                 why = await asyncio.to_thread(self.last_words)

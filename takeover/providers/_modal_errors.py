@@ -18,6 +18,7 @@ _SAID = re.compile(r"^(?:Error|(?P<kind>[A-Z]\w*(?:Error|Exception|Exited))): ?(
 # Tokens of Modal's, wherever they stand: ak- and as- of the account, wk- and ws- of a web token.
 _TOKEN = re.compile(r"\b(ak|as|wk|ws)-[A-Za-z0-9]{6,}")
 _AUTH = re.compile(r"\btoken\b.*\b(missing|expired|invalid|not valid|malformed|revoked|not found)", re.IGNORECASE)
+_FAILED = re.compile(r"\b(internal|unavailable|timed out|timeout|try again)\b", re.IGNORECASE)
 _FIX_ACCESS = (
     "Check MODAL_TOKEN_ID and MODAL_TOKEN_SECRET; https://modal.com/settings/tokens has new ones. Nothing was created."
 )
@@ -66,7 +67,9 @@ def error_of_output(output: str, log: str, *, name: str) -> TakeoverError:
         why = hidden(f"Modal: {text}")
         fix = "Choose another takeover:modal.gpu, or ask Modal for this one. Nothing was deployed."
         return QuotaError("Modal does not give this workspace the GPU that is asked for", why=why, fix=fix)
-    return _error(kind, text or _tail(log) or "it said nothing", why_first=f"modal deploy of {name}")
+    # A plain "Error:" is the client's for whatever Modal answered; most of it is about what was asked for.
+    guessed = kind or ("ServiceError" if not text or _FAILED.search(text) else "InvalidError")
+    return _error(guessed, text or _tail(log) or "it said nothing", why_first=f"modal deploy of {name}")
 
 
 def _error(kind: str, text: str, *, why_first: str) -> TakeoverError:
@@ -78,14 +81,14 @@ def _error(kind: str, text: str, *, why_first: str) -> TakeoverError:
 
 
 def _said(output: str) -> tuple[str, str]:
-    """The exception's name (empty for a plain `Error:`) and the words, to the end of the output."""
+    """The exception's name (empty for a plain `Error:`, `?` for anything else) and the words, to the output's end."""
     lines = output.strip().splitlines()
     for index in range(len(lines) - 1, -1, -1):
         match = _SAID.match(lines[index])
         if match:
             rest = " ".join([match["text"], *lines[index + 1 :]])
             return match["kind"] or "", " ".join(rest.split())
-    return "", " ".join(lines[-3:])
+    return "?", " ".join(lines[-3:])
 
 
 def _first_line(text: str) -> str:

@@ -143,9 +143,7 @@ class ModalProvider:
             return None
         described = await self._endpoint(endpoint.name, found)
         names, digests, base, reason = await _really(endpoint.name, found)
-        if found.is_scaled_by_hand:
-            limits = f"{found.min_containers} to {found.max_containers or 'any number of'} containers"
-            reason = f"somebody scaled it by hand, to {limits}"
+        reason = _scaled(found) if found.is_scaled_by_hand else reason
         return Described(
             endpoint=described,
             base=base,
@@ -168,6 +166,15 @@ def _server(url: str, found: Deployed, name: str) -> Server:
 
 def _server_of(endpoint: Endpoint) -> Server:
     return Server(endpoint.url.removesuffix("/v1"), endpoint.api_key, called=endpoint.name)
+
+
+def _scaled(found: Deployed) -> str:
+    most = found.max_containers or "any number of"
+    record = found.record
+    return (
+        f"it was scaled to at least {found.min_containers} and at most {most} containers; "
+        f"it was deployed with {record.min_containers} to {record.max_containers}"
+    )
 
 
 async def _really(name: str, found: Deployed) -> tuple[tuple[str, ...], tuple[str, ...], str | None, str]:

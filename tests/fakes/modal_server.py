@@ -102,11 +102,21 @@ class FakeModal:
             go.set()
             self.answers.holds.pop(name, None)
 
+    @contextmanager
+    def killing_after(self, name: str) -> Iterator[threading.Event]:
+        """Carry out the next call of that name, and tell before it is answered."""
+        self.answers.kills[name] = threading.Event()
+        try:
+            yield self.answers.kills[name]
+        finally:
+            del self.answers.kills[name]
+
 
 class _Answers(Calls):
     def __init__(self, state: State, web: Web) -> None:
         super().__init__(state, web.root)
         self.holds: dict[str, tuple[threading.Event, threading.Event]] = {}
+        self.kills: dict[str, threading.Event] = {}
         self.runners = web.runners  # type: ignore[method-assign]
         self.answered = web.answered  # type: ignore[method-assign]
 
@@ -122,6 +132,9 @@ def _servicer(fake: FakeModal) -> ModalClientBase:
                 held[0].set()
                 await asyncio.get_running_loop().run_in_executor(None, held[1].wait, 60)
             answer = fake.handle(name, request, stream.metadata)
+            if name in fake.answers.kills:
+                fake.answers.kills[name].set()
+                await asyncio.sleep(1)  # whoever asked is killed meanwhile, its answer never comes
             for message in answer if inspect.isgenerator(answer) else (answer,):
                 await stream.send_message(message)
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pulumi
 import pytest
 from fakes.artifacts import make_adapter
 from fakes.modal_server import FakeModal
+from modal_proto import api_pb2 as api
 
 from components.hosting import HostingArgs
 from components.modal import ModalHosting
@@ -23,9 +27,11 @@ from takeover.engine import binary
 from takeover.engine.events import Line
 from takeover.engine.stacks import Outcome, StackDriver
 from takeover.providers._base import EndpointSpec
+from takeover.providers._modal_sdk import rescale
 from takeover.tiers import tier
 
-ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 NAME = "takeover-dev-0a1b2c3d"
 COMMAND = "command:local:Command"
 
@@ -65,7 +71,7 @@ class ModalStack:
 
     root: Path
     folder: Path
-    modal: FakeModal
+    modal: FakeModal | None
     adapter: Adapter
     name: str = NAME
     options: dict[str, Any] = field(default_factory=dict)
@@ -100,8 +106,50 @@ class ModalStack:
         exported = self.driver().export()["resources"]
         return {each["urn"].rpartition("::")[2]: each for each in exported}
 
+    @property
+    def fake(self) -> FakeModal:
+        assert self.modal is not None
+        return self.modal
+
     def apps(self) -> int:
-        return len([app for app in self.modal.state.apps.values() if app.is_running])
+        return len([app for app in self.fake.state.apps.values() if app.is_running])
+
+    def left(self) -> list[str]:
+        """What Modal still has of the endpoint."""
+        volumes = [volume.name for volume in self.fake.state.volumes.values() if volume.name == self.name]
+        return [*volumes, *(app.name for app in self.fake.state.apps.values() if app.is_running)]
+
+    def limits(self) -> tuple[int, int]:
+        """Fewest and most containers, as Modal has them now."""
+        app = self.fake.state.deployed(self.name)
+        assert app is not None
+        service = self.fake.state.service(app)
+        settings = service.override or service.definition.autoscaler_settings
+        return settings.min_containers, settings.max_containers
+
+    def scale_by_hand(self, containers: int) -> None:
+        rescale(self.name, minimum=containers, maximum=containers)
+
+    def stop_by_hand(self) -> None:
+        app = self.fake.state.deployed(self.name)
+        assert app is not None
+        app.state = api.APP_STATE_STOPPED
+
+    def start_up(self) -> subprocess.Popen[bytes]:
+        """`up` in a process of its own, as a user runs it, in a group that can be killed at once."""
+        return subprocess.Popen(
+            [sys.executable, str(HERE / "run_modal_up.py"), str(self.root), str(self.adapter.path)],
+            env={**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parent}{os.pathsep}{ROOT}"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+
+def engine_under(process: subprocess.Popen[bytes]) -> psutil.Process:
+    """The engine that runs below a process of ours."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    return next(child for child in children if Path(child.exe()).name == "pulumi")
 
 
 def operations(outcome: Outcome) -> list[tuple[str, str]]:
@@ -113,7 +161,7 @@ def operations(outcome: Outcome) -> list[tuple[str, str]]:
 @pytest.fixture
 def stack(
     engine: Path, command_plugin: str, modal: FakeModal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> ModalStack:
+) -> Iterator[ModalStack]:
     root = tmp_path / "project"
     root.mkdir()
     (root / "Pulumi.yaml").write_text(
@@ -125,4 +173,5 @@ def stack(
     monkeypatch.setenv("TAKEOVER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TAKEOVER_PYTHON", sys.executable)
     monkeypatch.chdir(root)
-    return ModalStack(root, tmp_path, modal, make_adapter(tmp_path / "tone-1", seed=1, name="tone"))
+    yield ModalStack(root, tmp_path, modal, make_adapter(tmp_path / "tone-1", seed=1, name="tone"))
+    gc.collect()  # what a failed run left of the SDK's coroutines ends here, and not in the middle of another test

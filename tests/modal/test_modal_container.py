@@ -6,9 +6,10 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 import pytest
@@ -170,6 +171,7 @@ def test_without_a_snapshot_the_engine_has_no_sleep_routes() -> None:
 
 class SleepyEngine:
     root = "http://127.0.0.1:9"
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self) -> None:
         self.done: list[str] = []

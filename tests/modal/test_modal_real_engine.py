@@ -1,0 +1,126 @@
+"""The container's own code from the filled volumes to an answer, over a real engine: serving/local in vLLM's place."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import uvicorn
+from fakes.artifacts import make_adapter
+from openai import OpenAI
+
+from serving.container.cold_start import ColdStart
+from serving.container.engine import Engine, Launch
+from serving.container.life import bring_up, guarded, launch_of
+from serving.container.store import fill
+from takeover.modal_contract import KEY_FILE, AdapterRef, ContainerSettings, adapter_folder
+
+pytestmark = pytest.mark.slow
+
+KEY = "the-endpoint-s-key"
+ENGINE_KEY = "the-engine-s-key"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@dataclass(frozen=True)
+class Running:
+    url: str
+    settings: ContainerSettings
+    cold: ColdStart
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("container")
+    store, bases, state = folder / "store", folder / "bases", folder / "state"
+    refs = []
+    for seed in (1, 2):
+        adapter = make_adapter(folder / f"tone-{seed}", seed=seed, name="tone")
+        shutil.copytree(adapter.path, store / adapter_folder(adapter.digest))
+        refs.append(AdapterRef(name="tone", digest=adapter.digest))
+    (store / KEY_FILE).write_text(KEY)
+    state.mkdir()
+    (state / "key").write_text(ENGINE_KEY)
+    (state / "key").chmod(0o600)
+    settings = ContainerSettings(
+        name="demo",
+        base="tiny",
+        adapters=(refs[0],),
+        kept=(refs[1],),
+        largest_rank=8,
+        gpu="L40S",
+        snapshot=False,
+        startup_timeout_s=120,
+    )
+    port = free_port()
+
+    def build(settings: ContainerSettings, base: Path, adapters: Mapping[str, Path]) -> Launch:
+        named = [word for name, path in adapters.items() for word in ("--adapter", f"{name}={path}")]
+        server = (sys.executable, "-m", "serving.local", "--state-dir", str(state), "--port", str(port))
+        assert base.is_relative_to(bases)
+        command = (*server, "--base", settings.base, *named)
+        return Launch(command, f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {ENGINE_KEY}"})
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TAKEOVER_CACHE", str(bases))  # as in the image
+        fill(settings.base, settings.served, store=store, bases=bases, say=lambda _: None)
+        engine = Engine(launch_of(settings, build, store=store, bases=bases))
+    cold = ColdStart()
+    try:
+        bring_up(engine, settings, cold)
+        config = uvicorn.Config(guarded(engine, settings, cold, store=store), port=free_port(), log_level="error")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        yield Running(f"http://127.0.0.1:{config.port}/v1", settings, cold)
+        server.should_exit = True
+        thread.join(10)
+    finally:
+        engine.stop()
+
+
+def client(running: Running) -> OpenAI:
+    return OpenAI(base_url=running.url, api_key=KEY, max_retries=0)
+
+
+def test_the_openai_sdk_gets_answers_of_both_versions_and_they_differ_by_their_weights(running: Running) -> None:
+    new, old = (adapter.served_name for adapter in running.settings.served)
+    listed = {
+        model.id: model.model_extra["takeover"]["state"] for model in client(running).models.list() if "@" in model.id
+    }
+    assert listed == {new: "ready", old: "retiring"}
+    texts = [
+        client(running).completions.create(model=name, prompt="Where is my parcel?", max_tokens=24, temperature=0)
+        for name in (new, old)
+    ]
+    assert [answer.model for answer in texts] == [new, old]
+    assert texts[0].choices[0].text != texts[1].choices[0].text
+
+
+def test_a_streamed_answer_comes_in_pieces_and_is_the_whole_one(running: Running) -> None:
+    name = running.settings.adapters[0].served_name
+    ask = {"model": name, "messages": [{"role": "user", "content": "Hello?"}], "max_tokens": 12, "temperature": 0}
+    whole = client(running).chat.completions.create(**ask)
+    pieces = list(client(running).chat.completions.create(**ask, stream=True))
+    text = "".join(choice.delta.content or "" for piece in pieces for choice in piece.choices)
+    assert (text, len(pieces) > 2) == (whole.choices[0].message.content, True)
+
+
+def test_what_the_start_took_was_measured(running: Running) -> None:
+    assert running.cold.start_ms is not None
+    assert 100 < running.cold.start_ms < 120_000
