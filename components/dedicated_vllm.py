@@ -34,7 +34,7 @@ def sentences(args: HostingArgs) -> Iterator[str]:
     options = args.spec.options
     names = ", ".join(model.served_name for model in args.models)
     if options.get("adapterFiles") == "server-pulls":
-        yield f"{names}: each server pulls the files itself, from {options.get('pullFrom')}; what it pulled is not verified"
+        yield f"{names}: each server pulls the files itself, from {options.get('pullFrom')}; unverified there"
     else:
         folder = options.get("sharedPath") or "the project's home (the server must be on this machine)"
         yield f"{names}: the files are copied to {folder}, verified there, and read by the servers"

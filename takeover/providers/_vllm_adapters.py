@@ -28,7 +28,7 @@ from takeover.providers._vllm_replicas import Fleet, call, told
 
 __all__ = ["Wanted", "ask", "load", "unload"]
 
-# So many rounds for each answer that must agree: enough for every replica behind a balancer to have its turn.
+# Of telling and looking; behind a balancer each may miss a replica.
 _ROUNDS = 10
 
 
@@ -56,23 +56,16 @@ async def load(fleet: Fleet, servers: Sequence[Server], wanted: Wanted) -> None:
 
 
 async def _load(fleet: Fleet, server: Server, wanted: Wanted) -> None:
-    agreed = loads = 0
-    was_listed = False
-    for _ in range(fleet.calls * _ROUNDS):
-        root = (await _listed(fleet, server)).get(wanted.name)
-        if root is not None:
-            agreed += 1
-            was_listed = True
-            if agreed >= fleet.calls:
-                return
-            continue
-        if loads and not fleet.is_balanced:
-            break
-        agreed = 0
-        loads += 1
-        request = build_load(server, wanted.name, wanted.path)
-        _raise_unless_loaded(fleet, await call(fleet, request), request, wanted)
-    raise _several(server) if was_listed and not fleet.is_balanced else _never(server, wanted.name)
+    """Told as often in a row as answers must agree, not told and looked at by turns: a balancer that has two servers
+    and gives each its turn would have one of them told and the other one looked at for ever."""
+    for _ in range(_ROUNDS if fleet.is_balanced else 1):
+        for _ in range(fleet.calls if fleet.is_balanced else 1):
+            request = build_load(server, wanted.name, wanted.path)
+            _raise_unless_loaded(fleet, await call(fleet, request), request, wanted)
+        listed = [wanted.name in names for names in await _lists(fleet, server)]
+        if all(listed):
+            return
+    raise _several(server) if any(listed) and not fleet.is_balanced else _never(server, wanted.name)
 
 
 def _raise_unless_loaded(fleet: Fleet, response: Response, request: Request, wanted: Wanted) -> None:
@@ -136,20 +129,16 @@ async def unload(fleet: Fleet, servers: Sequence[Server], name: str) -> None:
 
 
 async def _unload(fleet: Fleet, server: Server, name: str) -> None:
-    agreed = 0
-    for _ in range(fleet.calls * _ROUNDS):
-        if name not in await _listed(fleet, server):
-            agreed += 1
-            if agreed >= fleet.calls:
-                return
-            continue
-        agreed = 0
-        request = build_unload(server, name, None)
-        error = error_of(await call(fleet, request), request)
-        # Behind a balancer the next one may not have it: the list decides.
-        with suppress(Refused):
-            if error is not None:
-                raise error
+    for _ in range(_ROUNDS):
+        if not any(name in names for names in await _lists(fleet, server)):
+            return
+        for _ in range(fleet.calls if fleet.is_balanced else 1):
+            request = build_unload(server, name, None)
+            error = error_of(await call(fleet, request), request)
+            # Behind a balancer the next one may not have it: the list decides.
+            with suppress(Refused):
+                if error is not None:
+                    raise error
     raise NotReady(
         f"{server.called} still lists {name}",
         why="It was told to unload it, and did not.",
@@ -157,10 +146,14 @@ async def _unload(fleet: Fleet, server: Server, name: str) -> None:
     )
 
 
-async def _listed(fleet: Fleet, server: Server) -> dict[str, str]:
-    request = build_models(server)
-    adapters = parse_adapters(json_of(await call(fleet, request), request))
-    return {adapter.name: adapter.root for adapter in adapters if not adapter.retiring}
+async def _lists(fleet: Fleet, server: Server) -> list[set[str]]:
+    """The adapters that it lists, asked as often as answers must agree."""
+    found = []
+    for _ in range(fleet.calls):
+        request = build_models(server)
+        adapters = parse_adapters(json_of(await call(fleet, request), request))
+        found.append({adapter.name for adapter in adapters if not adapter.retiring})
+    return found
 
 
 def _several(server: Server) -> Refused:

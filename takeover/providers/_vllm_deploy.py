@@ -18,6 +18,7 @@ from takeover.providers._http import send
 from takeover.providers._openai import build_metrics
 from takeover.providers._progress import progress
 from takeover.providers._vllm_adapters import Wanted, ask, load, unload
+from takeover.providers._vllm_files import require_pullable
 from takeover.providers._vllm_idle import idle_seconds, server_time
 from takeover.providers._vllm_place import Place, base_mistake
 from takeover.providers._vllm_record import Record, Retired
@@ -109,12 +110,15 @@ def _record(place: Place, wanted: Sequence[Wanted], spec: EndpointSpec, now: flo
 
 
 async def _put(place: Place, wanted: Sequence[Wanted]) -> None:
-    """The files first: a server is told to load only what was verified where it will read it."""
-    if place.shared is None:
-        return
+    """The files first: a server is told to load only what was verified where it will read it, as far as we see it."""
     for each in wanted:
-        progress("put", f"putting {each.name} into {place.shared.here}")
-        await asyncio.to_thread(place.shared.put, each.model, each.name)
+        if place.shared is not None:
+            progress("put", f"putting {each.name} into {place.shared.here}")
+            await asyncio.to_thread(place.shared.put, each.model, each.name)
+            continue
+        progress("put", f"looking at {each.path}, which the servers will pull")
+        if not await asyncio.to_thread(require_pullable, each.model, each.path):
+            progress("put", f"{each.path} is a path of the servers': what lies there cannot be verified from here")
 
 
 async def _bring(place: Place, views: Sequence[View], wanted: Sequence[Wanted]) -> None:

@@ -18,8 +18,9 @@ from takeover.adapter import open_adapter, payload_files
 from takeover.errors import Refused
 from takeover.folders import full_disk_refused, new_folder
 from takeover.providers._base import TrainedModel
+from takeover.providers._progress import progress
 
-__all__ = ["SharedFolder", "verified"]
+__all__ = ["SharedFolder", "require_pullable", "verified"]
 
 _MANIFEST = "manifest.json"
 
@@ -27,6 +28,21 @@ _MANIFEST = "manifest.json"
 def verified(model: TrainedModel) -> Path:
     """The adapter's own folder, opened and so verified by its digest; Refused when it is not what it is said to be."""
     return open_adapter(model.path, digest=model.digest).path
+
+
+def require_pullable(model: TrainedModel, path: str) -> bool:
+    """That the Hub's repository which a server will pull has this very adapter at its newest commit.
+
+    A server cannot be told a commit, and takes the newest. False where `path` is one of the server's own: what lies
+    there cannot be looked at from here. Refused when it is another adapter; AuthError and so on as the registry has it.
+    """
+    from takeover.registry import parse_address, pull, resolve
+
+    if path.startswith(("/", "~")):
+        return False
+    newest = resolve(parse_address(f"hf://{path}@main"))
+    pull(newest, digest=model.digest, say=lambda sentence: progress("put", sentence))
+    return True
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,14 @@ def _replica_mistakes(options: DedicatedVllmOptions) -> Iterator[Refused]:
         yield _wrong(
             "resolve", f"is {options.resolve}, but replicaUrls names the replicas already.", fix="Keep one of the two."
         )
+    for index, url in enumerate(options.replica_urls):
+        if "@" in url.split("/")[2]:
+            # Not quoted: messages end in logs.
+            yield _wrong(
+                f"replicaUrls[{index}]",
+                "holds a name or a password.",
+                fix="Leave it out: the key is in VLLM_API_KEY.",
+            )
     roots = [url.rstrip("/").removesuffix("/v1") for url in options.replica_urls]
     for index, root in enumerate(roots):
         if root in roots[:index]:

@@ -134,7 +134,7 @@ class ModalOptions(_Strict):
     context_length: Positive | None = None
 
 
-Address = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+Address = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^[~/]")]
 
 

@@ -83,25 +83,32 @@ async def test_a_deploy_that_fails_says_why_leaves_the_old_version_and_is_made_g
     assert (two.cluster.names(), two.files()) == ([[new.served_name]] * 2, [new.served_name])
 
 
+@pytest.fixture
+def one(ground: Ground) -> Ground:
+    """One server, whose address is taken for one."""
+    ground.options["agreements"] = 1
+    return ground
+
+
 @pytest.mark.parametrize("route", [LIST, UNLOAD])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-async def test_a_destroy_that_fails_says_so_and_is_made_good(two: Ground, case: Case, route: str) -> None:
-    endpoint = await two.deploy(two.model("a"))
-    fail(two, route, case.failure)
+async def test_a_destroy_that_fails_says_so_and_is_made_good(one: Ground, case: Case, route: str) -> None:
+    endpoint = await one.deploy(one.model("a"))
+    fail(one, route, case.failure)
     with pytest.raises(TakeoverError) as caught:
-        await two.provider().destroy(endpoint)
+        await one.provider().destroy(endpoint)
     assert KEY not in str(caught.value)
-    two.cluster.failures = {}
-    assert await two.provider().find(NAME) is not None
-    await two.provider().destroy(endpoint)
-    assert (two.cluster.names(), two.files()) == ([[], []], [])
+    one.cluster.failures = {}
+    assert await one.provider().find(NAME) is not None
+    await one.provider().destroy(endpoint)
+    assert (one.cluster.names(), one.files()) == ([[]], [])
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-async def test_a_server_that_cannot_be_looked_at_is_described_as_unhealthy(two: Ground, case: Case) -> None:
-    endpoint = await two.deploy(two.model("a"))
-    fail(two, LIST, case.failure)
-    told = await two.provider().describe(endpoint)
+async def test_a_server_that_cannot_be_looked_at_is_described_as_unhealthy(one: Ground, case: Case) -> None:
+    endpoint = await one.deploy(one.model("a"))
+    fail(one, LIST, case.failure)
+    told = await one.provider().describe(endpoint)
     assert told is not None
     assert (told.healthy, told.digests) == (False, ())
     assert told.reason

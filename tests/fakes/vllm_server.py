@@ -85,7 +85,7 @@ class VllmCluster:
     up in order, each by the next request that its key names: `(method, path)`, the path without `/v1`.
     """
 
-    def __init__(self, *, replicas: int = 1, engine: str = "vllm", key: str = KEY, admin_key: str = "") -> None:
+    def __init__(self, *, replicas: int = 1, engine: str = "vllm", key: str | None = KEY, admin_key: str = "") -> None:
         self.engine = engine
         self.key = key
         self.admin_key = admin_key
@@ -94,6 +94,7 @@ class VllmCluster:
         self.lora_enabled = True
         self.largest_rank = 64
         self.sees_files = True
+        self.reads_paths = True
         self.says_idle = True
         self.has_metrics = True
         self.mute: set[str] = set()
@@ -119,7 +120,7 @@ class VllmCluster:
 
     def __enter__(self) -> VllmCluster:
         for server in (*self._servers, self._balancer):
-            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.003,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -263,7 +264,7 @@ def _require_key(cluster: VllmCluster, path: str, headers: Mapping[str, str]) ->
     if path in {"/health", "/metrics"}:
         return
     wanted = cluster.admin_key if cluster.admin_key and path.endswith("_lora_adapter") else cluster.key
-    if headers.get("Authorization") != f"Bearer {wanted}":
+    if headers.get("Authorization") != (f"Bearer {wanted}" if wanted is not None else None):
         raise PermissionError
 
 
@@ -330,7 +331,7 @@ def _load(replica: Replica, body: Mapping[str, Any]) -> str:
         raise _worker("LoRA is not enabled. Use --enable-lora to enable LoRA.")
     if cluster.failing_loads is not None:
         raise _worker(cluster.failing_loads)
-    if path.startswith("/"):
+    if path.startswith("/") and cluster.reads_paths:
         _read_files(cluster, name, Path(path))
     replica.adapters[name] = path
     return f"Success: LoRA adapter '{name}' added successfully."
