@@ -39,7 +39,7 @@ setup: $(UV) ## install the packages and the Pulumi engine, side by side
 	wait $$engine || echo "No Pulumi engine could be had; 'make demo' goes on without one."
 
 setup-test: setup
-	@$(SYNC) --group train --group dev --extra signing
+	@$(SYNC) --group train --group dev --group clouds --extra signing
 
 demo: setup ## train, deploy by Pulumi, ask: the main job, from nothing
 	@QUESTION="$(QUESTION)" ADAPTER=$(ADAPTER) bash examples/demo.sh
