@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 __all__ = ["Listener", "Silent", "TerminalProgress"]
 
-_EVERY_S = 10.0
+_LINE_S = 10.0
+_REDRAW_S = 0.5
 
 
 class Listener(Protocol):
@@ -62,16 +63,21 @@ class TerminalProgress:
         self._began = self._last_line = self._clock()
         if self._console.is_terminal:
             columns = (BarColumn(24), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-            self._bar = Progress(*columns, console=self._console)
+            # No thread that draws: it would take time from the steps. A step draws, twice a second at most.
+            self._bar = Progress(*columns, console=self._console, auto_refresh=False)
             self._bar.add_task("training", total=steps, completed=step)
             self._bar.start()
 
     def stepped(self, step: int, metrics: Mapping[str, float]) -> None:
-        text = f"{describe(metrics)}  {self._time_left(step)}"
+        now = self._clock()
+        every = _REDRAW_S if self._bar is not None else _LINE_S
+        if step != self._steps and now - self._last_line < every:
+            return
+        self._last_line = now
+        text = f"{describe(metrics)}  {self._time_left(step, now)}"
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=step, description=text)
-        elif self._clock() - self._last_line >= _EVERY_S or step == self._steps:
-            self._last_line = self._clock()
+            self._bar.update(self._bar.task_ids[0], completed=step, description=text, refresh=True)
+        else:
             self._console.print(f"step {step}/{self._steps}  {text}", markup=False)
 
     def ended(self) -> None:
@@ -79,8 +85,8 @@ class TerminalProgress:
             self._bar.stop()
             self._bar = None
 
-    def _time_left(self, step: int) -> str:
-        each = (self._clock() - self._began) / max(step - self._first, 1)
+    def _time_left(self, step: int, now: float) -> str:
+        each = (now - self._began) / max(step - self._first, 1)
         left = round(each * (self._steps - step))
         return f"{left // 60}:{left % 60:02d} left"
 
