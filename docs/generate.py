@@ -116,6 +116,34 @@ def _words(field: Mapping[str, Any]) -> str:
     return " ".join((field["type"], *said))
 
 
+def environment_page() -> str:
+    """docs/environment.md: every variable, tier by tier, then all of them."""
+    from takeover.environment import VARIABLES, meaning_of
+    from takeover.tiers import TIERS
+
+    tiers = ["| tier | variable | meaning |", "|---|---|---|"]
+    for record in TIERS.values():
+        if not record.environment_variables:
+            tiers.append(f"| {record.name} | none | |")
+        for name in record.environment_variables:
+            tiers.append(f"| {record.name} | `{name}` | {meaning_of(name)} |")
+    rows = ["| variable | whose name it is | meaning | secret |", "|---|---|---|---|"]
+    for each in VARIABLES:
+        rows.append(f"| `{each.name}` | {each.owner} | {each.meaning} | {'yes' if each.secret else ''} |")
+    parts = [
+        "# Environment variables",
+        "Generated from `takeover/environment.py` and `takeover/tiers.py` by `make docs`. `takeover doctor` looks "
+        "whether credentials are there and alive.",
+        "## What each tier needs",
+        "\n".join(tiers),
+        "## All variables",
+        "A vendor's variable has the vendor's own name. A secret is read when it is used: it is never an input or "
+        "output of a stack, and never printed.",
+        "\n".join(rows),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def outputs_schema() -> str:
     """docs/outputs.schema.json: the JSON Schema of what applications read."""
     from takeover.outputs import schema_text
@@ -124,6 +152,7 @@ def outputs_schema() -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/environment.md": environment_page,
     "docs/outputs.schema.json": outputs_schema,
     "docs/settings.md": settings_page,
     "docs/tiers.md": tiers_page,
