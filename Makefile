@@ -20,7 +20,7 @@ PYTHON := .venv/bin/python
 ADAPTER := adapters/support-tone
 QUESTION := My parcel has not arrived and I am getting worried. What should I do?
 
-.PHONY: help setup setup-test demo test lint down bench docs clean
+.PHONY: help setup setup-test demo test lint down bench conformance docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -57,6 +57,10 @@ down: ## take the dev stack down; leaves no process
 
 bench: setup-test ## measure against plain TRL, transformers, openai and an empty Pulumi program
 	@$(PYTHON) -m benchmarks
+
+conformance: setup-test ## run the conformance suite and write docs/conformance.json and the pages
+	CONFORMANCE_JSON=docs/conformance.json $(PYTHON) -m pytest -n 2 tests/conformance
+	@$(PYTHON) docs/generate.py write
 
 docs: setup-test ## write what is generated from the code
 	@$(PYTHON) docs/generate.py write

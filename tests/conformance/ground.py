@@ -33,5 +33,6 @@ def ground(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     try:
         yield Ground(record, provider_for(record.name), world, tmp_path)
         assert world.violations() == []
+        request.node.user_properties.append(("requests", world.requests()))
     finally:
         world.close()

@@ -52,6 +52,9 @@ class VllmWorld:
     def violations(self) -> list[str]:
         return self.cluster.violations
 
+    def requests(self) -> int:
+        return len(self.cluster.requests)
+
     def close(self) -> None:
         self.cluster.close()
         shutil.rmtree(self.home, ignore_errors=True)

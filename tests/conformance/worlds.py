@@ -52,6 +52,10 @@ class World(Protocol):
         """Requests that the vendor does not describe."""
         ...
 
+    def requests(self) -> int:
+        """How many requests the fake has held against the vendor's description."""
+        ...
+
     def close(self) -> None:
         """End what still runs."""
         ...
@@ -63,6 +67,8 @@ class LocalWorld:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.home = folder / "home"
         self.monkeypatch = monkeypatch
+        self.counts = folder / "requests"
+        monkeypatch.setenv("TAKEOVER_FAKE_COUNTS", str(self.counts))
         fake = Path(__file__).parents[1] / "fakes" / "local_server.py"
         monkeypatch.setenv("TAKEOVER_HOME", str(self.home))
         monkeypatch.setenv("TAKEOVER_LOCAL_SERVER", f"{sys.executable} {fake}")
@@ -94,6 +100,9 @@ class LocalWorld:
     def violations(self) -> list[str]:
         logs = self.home.glob("endpoints/*/server.log")
         return [line for log in logs for line in log.read_text().splitlines() if "VIOLATION" in line]
+
+    def requests(self) -> int:
+        return len(self.counts.read_text().splitlines()) if self.counts.exists() else 0
 
     def close(self) -> None:
         for process in self._servers():
@@ -135,6 +144,9 @@ class ModalWorld:
 
     def violations(self) -> list[str]:
         return self.modal.violations
+
+    def requests(self) -> int:
+        return len(self.modal.calls)
 
     def close(self) -> None:
         self.modal.__exit__()

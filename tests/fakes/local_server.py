@@ -7,6 +7,7 @@ An adapter's folder is taken by its `manifest.json` alone. Variables make it mis
     TAKEOVER_FAKE_DIES=text       print the text and exit 1 in place of getting ready
     TAKEOVER_FAKE_LOADS_S=0.5     stay in `loading` so long
     TAKEOVER_FAKE_MUTE=name       load this adapter, and answer 500 when it is asked
+    TAKEOVER_FAKE_COUNTS=file     add a line to the file for each request, and answer as ever
 """
 
 from __future__ import annotations
@@ -163,6 +164,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("Authorization") != f"Bearer {self.world.key}":
             self.reply(401, {"error": {"message": "Unauthorized"}})
             return
+        if counts := os.environ.get("TAKEOVER_FAKE_COUNTS"):
+            with Path(counts).open("a") as file:
+                file.write(f"{self.command} {self.path}\n")
         try:
             self.reply(200, work())
         except Refusal as refusal:
