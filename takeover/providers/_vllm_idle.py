@@ -2,7 +2,8 @@
 
 vLLM writes the time at which it last saw a set of adapters running and waiting into one series for each such set, and
 keeps them all (`vllm:lora_requests_info`, v1/metrics/loggers.py, read in 0.32 on 2026-11-24). So the newest time of the
-series that name an adapter is when it was last busy.
+series that name an adapter is when it was last busy. An answer of a single token leaves no trace there (tried), so an
+application that asks only such questions looks idle.
 """
 
 from __future__ import annotations

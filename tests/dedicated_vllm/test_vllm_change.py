@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import pairwise
 
-import httpx
 import pytest
-from fakes.vllm_server import KEY, Failure
+from fakes.vllm_server import Failure
 from vllm_ground import Ground
+from vllm_load import ask, load
 
 from takeover.errors import TakeoverError, VendorError
 
 DRAIN_S = 300
-
-
-def ask(url: str, model: str) -> int:
-    body = {"model": model, "prompt": "hello", "max_tokens": 1}
-    headers = {"Authorization": f"Bearer {KEY}"}
-    return httpx.post(f"{url}/v1/completions", json=body, headers=headers, trust_env=False, timeout=10).status_code
-
-
-@dataclass
-class Load:
-    """Threads that ask for `model` again and again, as an application does that reads its outputs now and then."""
-
-    url: str
-    model: str
-    statuses: list[int] = field(default_factory=list)
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        while not self.stop.is_set():
-            self.statuses.append(ask(self.url, self.model))
-
-
-@contextmanager
-def load(url: str, model: str) -> Iterator[Load]:
-    made = Load(url, model)
-    threads = [threading.Thread(target=made.run) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield made
-    finally:
-        made.stop.set()
-        for thread in threads:
-            thread.join()
 
 
 async def test_the_version_before_stays_loaded_after_a_deploy_because_its_name_is_still_in_the_outputs(
