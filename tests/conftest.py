@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# Before torch is imported anywhere: the tests run side by side, and OpenMP's threads wait for each other on shared cores.
+# Before torch is imported: tests run side by side, and OpenMP threads that share a core wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _OURS_AND_VENDORS = ("TAKEOVER_", "PULUMI_", "HF_", "HUGGINGFACE_", "OPENAI_", "MODAL_", "AWS_", "VLLM_")
