@@ -124,7 +124,8 @@ def _fit(run: Run, model: Any, checkpoint: Checkpoint | None) -> Any:
     """The training loop; returns the model with its adapter. Raises Stopped after an interrupt."""
     from training.trainer import Recorder, build_trainer
 
-    if run.config.method == "dpo" and run.config.precompute_ref_log_probs:
+    # They are kept in the work folder: a run that has a checkpoint has them.
+    if run.config.method == "dpo" and run.config.precompute_ref_log_probs and checkpoint is None:
         run.listener.say(f"computing reference log-probabilities of {len(run.data.train)} rows")
     interrupted = threading.Event()
     trainer = build_trainer(
