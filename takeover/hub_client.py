@@ -22,9 +22,9 @@ __all__ = ["asking", "explained", "hub_api", "hub_endpoint", "hub_token", "no_to
 T = TypeVar("T")
 
 TOKENS_PAGE = "https://huggingface.co/settings/tokens"
-# Connect, read, write, pool. The client itself waits for ever for a server that accepts and says nothing.
-_WAIT_S = (10.0, 120.0, 120.0, None)
-_TRIES = 4
+# The client itself waits for ever for a server that accepts and says nothing, in most of its calls.
+_WAIT_S = {"connect": 10.0, "read": 120.0, "write": 120.0}
+_TRIES = 3
 _LONGEST_PAUSE_S = 60.0
 
 
@@ -49,10 +49,18 @@ def hub_api() -> HfApi:
     from huggingface_hub.utils import disable_progress_bars
 
     constants.HF_HUB_DISABLE_TELEMETRY = True  # it says what else is installed, and costs a request in each process
-    get_session().timeout = _WAIT_S
+    hooks = get_session().event_hooks
+    if _bound_waits not in hooks["request"]:
+        get_session().event_hooks = {**hooks, "request": [*hooks["request"], _bound_waits]}
     if not sys.stderr.isatty() and constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
         disable_progress_bars()  # one of its bars forgets to ask whether anybody is looking
     return HfApi(endpoint=hub_endpoint(), token=hub_token() or False, library_name="takeover")
+
+
+def _bound_waits(request: Any) -> None:
+    """Put a bound wherever a call has none: most pass None on, which beats whatever the session says."""
+    given = request.extensions.get("timeout") or {}
+    request.extensions["timeout"] = {**given, **{key: _WAIT_S[key] for key in _WAIT_S if given.get(key) is None}}
 
 
 def no_token(doing: str) -> AuthError:
@@ -65,9 +73,9 @@ def no_token(doing: str) -> AuthError:
 
 
 def asking(call: Callable[[], T]) -> T:
-    """The answer to a question that changes nothing: asked again, at most three times, where the Hub was only busy.
+    """The answer to a question that changes nothing: asked again, at most twice, where the Hub was only busy.
 
-    A Hub that says when its limit ends (429) is waited for, unless that is more than a minute.
+    A Hub that says when its limit ends is waited for, unless that is more than a minute.
     """
     from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
@@ -85,16 +93,14 @@ def _passes(error: BaseException) -> bool:
     from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
 
     status = status_of(error)
-    if status == 429:
-        return (_limit_ends_in_s(error) or 0.0) <= _LONGEST_PAUSE_S
     if status is not None:
-        return status in (408, 500, 502, 503, 504)
+        return status in (408, 429, 500, 502, 503, 504) and (_limit_ends_in_s(error) or 0.0) <= _LONGEST_PAUSE_S
     return isinstance(error, HTTPError) and not isinstance(error, OfflineModeIsEnabled)
 
 
 def _pause_s(error: BaseException | None, attempt: int) -> float:
     ends_in = _limit_ends_in_s(error) if error is not None else None
-    return min(8.0, 0.5 * 2**attempt) if ends_in is None else ends_in + 1.0
+    return 0.25 * 2.0**attempt if ends_in is None else ends_in + 1.0
 
 
 def status_of(error: BaseException) -> int | None:

@@ -31,6 +31,7 @@ _LICENCES = """
 LICENCES = frozenset(_LICENCES.split())
 LICENCE_NAME = re.compile(r"[a-z0-9-.]+")
 _YAML_WORDS = {"false", "n", "no", "null", "off", "on", "true", "y", "yes"}
+_PLAIN_NAME = re.compile(r"[\w./-]+", re.ASCII)
 _PICTURES = {".png", ".svg"}
 _PAGES = {".md", ".json", ".jsonl", ".csv", ".txt", ".yaml"}
 
@@ -121,9 +122,9 @@ def _plots(names: Iterable[str]) -> str:
 
 
 def _shown(names: Iterable[str]) -> Iterator[str]:
-    """A picture once, as the first of its formats; pages as links."""
+    """A picture once, as the first of its formats; pages as links. A name that Markdown would read is left out."""
     seen: set[str] = set()
-    for name in names:
+    for name in (name for name in names if _PLAIN_NAME.fullmatch(name)):
         path = PurePosixPath(name)
         title = path.stem.replace("-", " ").replace("_", " ")
         if path.suffix in _PICTURES and str(path.with_suffix("")) not in seen:

@@ -51,7 +51,6 @@ def pull(address: Address, *, digest: str | None = None, say: Say = quiet) -> Ad
     """
     from takeover.registry.cache import kept
 
-    address = _absolute(address)
     if not address.is_pinned and address.kind != "hf" and digest is not None:
         address = address.at(digest)
     if not address.is_pinned:
@@ -109,11 +108,7 @@ def open_source(source: str, *, digest: str | None, root: Path, say: Say = quiet
     """The adapter that a stack names: a folder (relative to `root`) is opened, an address is pulled."""
     if not is_address(source):
         return open_adapter(root / Path(source).expanduser(), digest=digest)
-    return pull(_absolute(parse_address(source), root), digest=digest, say=say)
-
-
-def _absolute(address: Address, root: Path | None = None) -> Address:
-    """A folder of versions by its whole path, so that the cache does not mistake one project's for another's."""
-    if address.kind != "file":
-        return address
-    return replace(address, path=str((root or Path.cwd()) / Path(address.path).expanduser()))
+    address = parse_address(source)
+    if address.kind == "file":
+        address = replace(address, path=str(root / Path(address.path).expanduser()))
+    return pull(address, digest=digest, say=say)

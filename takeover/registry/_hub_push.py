@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from takeover.adapter import Adapter, open_adapter
 from takeover.adapter.signing import is_signed
+from takeover.bases import parse_base
 from takeover.errors import Refusals, Refused
 from takeover.hub_client import asking, hub_api, hub_token, no_token, status_of
 from takeover.registry._hub_there import (
@@ -56,10 +57,11 @@ def push_to_hub(adapter: Adapter, address: Address, *, private: bool, tag: str |
     version, a public repository where a private one was asked for, or one that holds something else.
     """
     name = require_tag(tag or adapter.digest.removeprefix("sha256:")[:12])
-    if hub_token() is None:
-        raise no_token(f"pushing to {address}")
-    files = _files(adapter, address, name)
     with said_by_hub(address, "pushed to"):
+        if hub_token() is None:
+            raise no_token(f"pushing to {address}")
+        files = _files(adapter, address, name)
+        _say_of_base(adapter, say)
         api = hub_api()
         head = _require_repository(api, address, private, say)
         commit, created, tags = _committed(api, adapter, address, files, name, head, say)
@@ -71,6 +73,11 @@ def push_to_hub(adapter: Adapter, address: Address, *, private: bool, tag: str |
             _tag(api, address, name, commit)
     url = f"{api.endpoint}/{address.path}/tree/{commit}"
     return Pushed(address.at(commit), adapter.digest, url, created, name)
+
+
+def _say_of_base(adapter: Adapter, say: Say) -> None:
+    if parse_base(adapter.manifest.base).kind == "folder":
+        say(f"its base is a folder of this machine, {adapter.manifest.base}: whoever pulls it needs that very base")
 
 
 def _files(adapter: Adapter, address: Address, tag: str) -> dict[str, bytes | Path]:

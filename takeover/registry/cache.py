@@ -31,6 +31,7 @@ _FILES = (MANIFEST, "README.md", "adapter_config.json", "adapter_model.safetenso
 _PART = ".part"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _AT_ONCE = 4
+_LARGEST_MANIFEST = 4_000_000
 
 
 def adapters_dir() -> Path:
@@ -133,6 +134,8 @@ def _fetched(address: Address, digest: str | None, listing: Callable[[], Listing
             why="An adapter is published by `takeover push`, with a manifest that says what it is.",
             fix=f"See `takeover versions {address.root}` for what is there.",
         )
+    if files.sizes[MANIFEST] > _LARGEST_MANIFEST:
+        raise Refused(f"the {MANIFEST} of {address} has {files.sizes[MANIFEST]} bytes: it is none", where=str(address))
     incoming.mkdir(exist_ok=True)
     _get(files, MANIFEST, incoming)
     says = _digest_in(incoming / MANIFEST)
@@ -146,7 +149,7 @@ def _fetched(address: Address, digest: str | None, listing: Callable[[], Listing
     say(f"fetching {address} ({sum(files.sizes[name] for name in names) / 1e6:.1f} MB)")
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(lambda name: _get(files, name, incoming), names[1:]))
-    return _moved_in(_verified(incoming, address, digest), address, say)
+    return _moved_in(_verified(incoming, address), address, say)
 
 
 def _get(files: Listing, name: str, folder: Path) -> None:
@@ -182,11 +185,10 @@ def _in_cache(manifest: Path, digest: str | None, address: Address, say: Say) ->
     return None
 
 
-def _verified(incoming: Path, address: Address, digest: str | None) -> Adapter:
+def _verified(incoming: Path, address: Address) -> Adapter:
     """Opened, or thrown away: what is wrong there is named by the address, because the folder is gone."""
     try:
-        found = open_adapter(incoming)
-        return _require(found, address, digest)
+        return open_adapter(incoming)
     except Refusals as several:
         shutil.rmtree(incoming)
         raise Refusals(

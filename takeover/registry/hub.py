@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ MAIN = "main"
 # Above this a file is worth a progress bar, and going on with in the middle.
 _LARGE = 1_000_000
 _AT_ONCE = 8
-_TRIES = 5
+_TRIES = 3
 
 
 @contextmanager
@@ -99,15 +100,17 @@ def _get(address: Address, name: str, size: int, part: Path) -> None:
 
 
 def _stream_all(url: str, size: int, part: Path) -> None:
-    """A connection that broke is taken up again, as long as something came over it."""
-    for attempt in range(1, _TRIES + 1):
+    """A connection that broke is taken up again; it is given up when nothing came over it several times running."""
+    in_vain = 0
+    while True:
         had = part.stat().st_size
         try:
             return _stream(url, size, part)
         except Exception as error:
-            if attempt == _TRIES or status_of(error) is not None or part.stat().st_size == had:
+            in_vain = in_vain + 1 if part.stat().st_size == had else 0
+            if in_vain == _TRIES or status_of(error) is not None:
                 raise
-    raise AssertionError("the last attempt raises")
+            time.sleep(1)
 
 
 def _stream(url: str, size: int, part: Path) -> None:
@@ -117,7 +120,8 @@ def _stream(url: str, size: int, part: Path) -> None:
         start = file.tell()
         wanted = {"Range": f"bytes={start}-"} if start else {}
         headers = {**_headers(), "Accept-Encoding": "identity", **wanted}
-        with http_stream_backoff("GET", url, headers=headers) as response:
+        # A body that breaks off is no matter of its retries: they could only begin again.
+        with http_stream_backoff("GET", url, headers=headers, retry_on_exceptions=()) as response:
             hf_raise_for_status(response)
             if start and response.status_code != 206:  # the server sends all of it again
                 file.truncate(0)

@@ -328,6 +328,8 @@ def storage(request: Request) -> Answer:
     """Where large files lie: no credentials are wanted here, the address itself is the right to it."""
     if request.headers.get("Authorization"):
         request.hub.complaints.append(f"{request.method} on the storage's host: credentials were sent along")
+    if request.headers.get("Range") and "gzip" in request.headers.get("Accept-Encoding", ""):
+        request.hub.complaints.append(f"{request.method} of a part: the rest might come compressed")
     oid = request.parts["oid"]
     if request.method == "PUT":
         if hashlib.sha256(request.body).hexdigest() != oid:

@@ -21,9 +21,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
     from takeover import hub_client
     from takeover.registry import _hub_push
+    from takeover.registry import hub as hub_module
 
     made = Clock()
-    for module in (_http, file_download, hub_client, _hub_push):
+    for module in (_http, file_download, hub_client, hub_module, _hub_push):
         monkeypatch.setattr(module, "time", made)
     return made
 

@@ -227,6 +227,8 @@ def test_another_adapter_in_the_digests_folder_is_refused(place: Address, adapte
         files.pipe_file(f"{buckets._folder(other.address)}/{name}", mine)
     with pytest.raises(Refused, match=f"holds {adapter.digest}, but {other.digest} was asked for"):
         pull(other.address)
+    assert push(tmp_path / "other", place).created is True
+    assert pull(other.address).digest == other.digest
 
 
 def test_a_pull_that_was_cut_off_goes_on(place: Address, adapter: Adapter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,6 +250,26 @@ def test_a_pull_that_was_cut_off_goes_on(place: Address, adapter: Adapter, monke
             with pytest.raises(VendorError, match="could not be reached"):
                 pull(address)
     assert (asked, pull(address).digest) == ([0, 4096], adapter.digest)
+
+
+def test_more_than_there_is_was_not_got_from_there(
+    place: Address, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = push(adapter.path, place).address
+    with monkeypatch.context() as broken:
+        broken.setattr(buckets, "_chunks", lambda *_: iter([b"x" * 1_000_000]))
+        with pytest.raises(Refused):
+            pull(address)
+    (incoming,) = [path for path in (adapters_dir() / "incoming").iterdir() if path.suffix == ".lock"]
+    folder = incoming.with_suffix("")
+    folder.mkdir()
+    (folder / "adapter_model.safetensors.part").write_bytes(b"x" * 1_000_000)
+    assert pull(address).digest == adapter.digest
+
+
+def test_two_digests_for_one_address_are_refused(place: Address) -> None:
+    with pytest.raises(Refused, match="Name one digest"):
+        pull(place.at("sha256:" + "1" * 64), digest="sha256:" + "2" * 64)
 
 
 @pytest.mark.parametrize(("private", "tag", "option"), [(True, None, "--private"), (False, "v1", "--tag")])

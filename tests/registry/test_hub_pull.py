@@ -17,6 +17,7 @@ from fakes.hub import EXPIRED, READER, STRANGER, WRITER, Answer, FakeHub, Fault,
 from fakes.hub_store import File
 from fakes.registry_help import TONE, Clock, at_head
 
+from takeover import hub_client
 from takeover.adapter import Adapter, open_adapter
 from takeover.errors import AuthError, RateLimited, Refusals, Refused, TakeoverError, VendorError
 from takeover.registry import Address, pull, push, resolve
@@ -243,6 +244,54 @@ def test_what_cannot_be_pulled_is_refused_and_nothing_stays(
     assert left() == []
 
 
+def test_another_digest_is_refused_before_the_weights_are_fetched(hub: FakeHub, pushed: Address) -> None:
+    with pytest.raises(Refused):
+        pull(pushed, digest="sha256:" + "0" * 64)
+    assert (hub.count("/resolve/"), hub.count(WEIGHTS)) == (1, 0)
+
+
+def test_what_is_in_the_cache_is_held_against_the_digest_too(hub: FakeHub, pushed: Address, adapter: Adapter) -> None:
+    first = pull(pushed)
+    with pytest.raises(Refused, match=f"{pushed} holds {adapter.digest}, but sha256:0+ was asked for"):
+        pull(pushed, digest="sha256:" + "0" * 64)
+    assert open_adapter(first.path).digest == adapter.digest
+
+
+def test_a_limit_that_lasts_is_not_waited_for(hub: FakeHub, pushed: Address, clock: Clock) -> None:
+    hub.faults.append(Fault("", 1, refusal(503, "maintenance", **{"Retry-After": "3600"})))
+    with pytest.raises(VendorError):
+        pull(pushed)
+    assert clock.slept == []
+
+
+def test_an_expired_token_is_not_taken_for_a_missing_repository(hub: FakeHub, pushed: Address) -> None:
+    """Over https the client makes a missing repository of every 401."""
+    hub.faults.append(Fault("", 9, refusal(401, 'User Access Token "laptop" is expired', "RepoNotFound")))
+    with pytest.raises(AuthError, match="the Hugging Face Hub does not accept the token"):
+        pull(pushed)
+
+
+def test_a_hub_that_says_nothing_is_not_waited_for_for_ever(
+    hub: FakeHub, pushed: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(hub_client, "_WAIT_S", {"read": 0.1})
+    hub.faults.append(Fault("", 9, cut_answer=0, held=never))
+    try:
+        with pytest.raises(VendorError, match="The Hub's client said: ReadTimeout"):
+            pull(pushed)
+    finally:
+        never.set()
+
+
+def test_a_token_in_the_hubs_own_words_is_cut_out(hub: FakeHub, pushed: Address) -> None:
+    hub.faults.append(Fault("", 9, refusal(403, f"the token {WRITER} may not")))
+    with pytest.raises(AuthError) as refused:
+        pull(pushed)
+    assert "the token [secret] may not (HTTP 403" in refused.value.why
+    assert WRITER not in "".join([str(refused.value), repr(refused.value), *refused.value.parts().values()])
+
+
 def test_what_was_forged_on_the_hub_is_refused_by_name_and_nothing_stays(hub: FakeHub, pushed: Address) -> None:
     repo = hub.repos["acme/tone"]
     weights = repo.head.files["adapter_model.safetensors"]
@@ -259,6 +308,14 @@ def test_a_repository_without_a_manifest_is_no_adapter(hub: FakeHub, pushed: Add
     repo.commit("without", {name: file for name, file in repo.head.files.items() if name != "manifest.json"})
     with pytest.raises(Refused, match=r"holds no adapter: there is no manifest\.json"):
         pull(at_head(hub))
+
+
+def test_a_manifest_that_is_far_too_large_is_not_even_fetched(hub: FakeHub, pushed: Address) -> None:
+    repo = hub.repos["acme/tone"]
+    repo.commit("huge", {**repo.head.files, "manifest.json": File(lfs="0" * 64, size=10**10)})
+    with pytest.raises(Refused, match=r"has 10000000000 bytes: it is none"):
+        pull(at_head(hub))
+    assert hub.count("/resolve/") == 0
 
 
 def test_a_tag_that_was_moved_is_noticed_and_the_pinned_commit_stays_what_it_was(
@@ -359,6 +416,26 @@ def test_a_pull_that_failed_is_gone_on_with_by_the_next(
     hub.faults.clear()
     assert pull(pushed).digest == adapter.digest
     assert hub.ranges == ["bytes=5000-"]
+
+
+def test_a_server_that_sends_all_of_it_again_is_understood(
+    hub: FakeHub, pushed: Address, adapter: Adapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "_LARGE", 1000)
+    pattern, whole = weights_of(adapter), (adapter.path / "adapter_model.safetensors").read_bytes()
+    hub.faults += [Fault(pattern, cut_answer=5000), Fault(pattern, instead=Answer(200, whole))]
+    assert pull(pushed).digest == adapter.digest
+    assert hub.count(pattern) == 2
+
+
+def test_a_connection_over_which_nothing_comes_is_given_up(
+    hub: FakeHub, pushed: Address, adapter: Adapter, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "_LARGE", 1000)
+    hub.faults.append(Fault(weights_of(adapter), 99, cut_answer=0))
+    with pytest.raises(VendorError):
+        pull(pushed)
+    assert (hub.count(weights_of(adapter)), clock.slept) == (3, [1, 1])
 
 
 def test_what_was_kept_of_another_content_is_refused_once_and_then_fetched_anew(

@@ -92,6 +92,37 @@ def test_a_newer_version_takes_the_older_ones_report_away(hub: FakeHub, adapter:
     assert sorted(hub.repos["acme/tone"].head.files) == [name for name in FILES if not name.startswith("report/")]
 
 
+def published_by_hand(adapter: Adapter, *left_out: str) -> Repo:
+    """A repository that somebody filled with git: no message of ours, no tag."""
+    repo = new_repo(private=False)
+    weights = (adapter.path / "adapter_model.safetensors").read_bytes()
+    oid = hashlib.sha256(weights).hexdigest()
+    repo.large[oid] = weights
+    names = [name for name in ("adapter_config.json", "manifest.json") if name not in left_out]
+    small = {name: File((adapter.path / name).read_bytes()) for name in names}
+    large = {"adapter_model.safetensors": File(lfs=oid, size=len(weights))}
+    repo.commit("by hand", {**repo.head.files, **small, **large})
+    return repo
+
+
+def test_what_was_published_by_git_is_recognised_and_gets_its_tag(hub: FakeHub, adapter: Adapter) -> None:
+    hub.repos["acme/tone"] = published_by_hand(adapter)
+    pushed = push(adapter.path, TONE, tag="v1")
+    assert (pushed.created, pushed.address, hub.repos["acme/tone"].tags) == (False, at_head(hub), {"v1": pushed.commit})
+
+
+def test_the_two_files_of_peft_without_a_manifest_are_no_version_yet(hub: FakeHub, adapter: Adapter) -> None:
+    hub.repos["acme/tone"] = published_by_hand(adapter, "manifest.json")
+    assert push(adapter.path, TONE).created is True
+    assert commits_of(hub)[-1] == f"Publish {adapter.served_name}"
+
+
+def test_the_same_weights_with_another_config_are_another_version(hub: FakeHub, adapter: Adapter) -> None:
+    hub.repos["acme/tone"] = repo = published_by_hand(adapter)
+    repo.commit("by hand", {**repo.head.files, "adapter_config.json": File(b"{}")})
+    assert push(adapter.path, TONE).created is True
+
+
 def test_words_that_were_changed_on_the_hub_do_not_make_the_payload_new(hub: FakeHub, adapter: Adapter) -> None:
     first = push(adapter.path, TONE)
     repo = hub.repos["acme/tone"]
@@ -118,6 +149,15 @@ def test_what_was_pushed_can_be_pulled_and_is_the_same(hub: FakeHub, adapter: Ad
     pushed = push(adapter.path, TONE)
     pulled = pull(pushed.address, digest=adapter.digest)
     assert (pulled.manifest, pulled.path != adapter.path) == (adapter.manifest, True)
+
+
+def test_a_base_that_only_this_machine_has_is_said(hub: FakeHub, tmp_path: Path) -> None:
+    made = make_adapter(tmp_path / "own", base="folder:/models/own", base_revision="sha256:" + "1" * 64)
+    said: list[str] = []
+    push(made.path, TONE, say=said.append)
+    assert said[0] == (
+        "its base is a folder of this machine, folder:/models/own: whoever pulls it needs that very base"
+    )
 
 
 # What is refused before anything is created.
@@ -371,18 +411,19 @@ def test_somebody_elses_push_of_the_same_adapter_is_not_repeated(hub: FakeHub, a
     assert (mine.address, [each.address for each in twin], len(commits_of(hub))) == (at_head(hub), [at_head(hub)], 2)
 
 
-def test_what_the_hub_has_afterwards_must_be_what_was_sent(hub: FakeHub, adapter: Adapter) -> None:
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json", "README.md", "report/curves.png"])
+def test_what_the_hub_has_afterwards_must_be_what_was_sent(hub: FakeHub, adapter: Adapter, name: str) -> None:
     hub.repos["acme/tone"] = repo = new_repo(private=False)
 
     def forge() -> None:
-        weights = repo.head.files["adapter_model.safetensors"]
-        forged = File(lfs=hashlib.sha256(b"other").hexdigest(), size=weights.size)
-        repo.commits[-1] = replace(repo.head, files={**repo.head.files, "adapter_model.safetensors": forged})
+        sent = repo.head.files[name]
+        forged = File(lfs=hashlib.sha256(b"other").hexdigest(), size=sent.size) if sent.lfs else File(b"other")
+        repo.commits[-1] = replace(repo.head, files={**repo.head.files, name: forged})
 
     hub.faults += [Fault("GET .*/tree/"), Fault("GET .*/tree/", then=forge)]
     with pytest.raises(VendorError) as refused:
         push(adapter.path, TONE)
-    assert refused.value.happened == f"{at_head(hub)} does not hold what was sent: adapter_model.safetensors"
+    assert refused.value.happened == f"{at_head(hub)} does not hold what was sent: {name}"
     assert repo.tags == {}
 
 

@@ -100,6 +100,11 @@ def test_it_says_what_it_is_what_it_reached_and_how_to_serve_it(manifest: Manife
     assert card.count("curves.svg") == 0  # a picture is shown once, in its first format
 
 
+def test_a_reports_file_with_an_odd_name_is_not_linked(manifest: Manifest) -> None:
+    card = model_card(manifest, ["report/a](http://b).md", "report/<c>.png", "report/d.md"])
+    assert re.findall(r"report/[^\n]*", card) == ["report/d.md)"]
+
+
 def test_without_figures_it_says_that_nothing_was_measured(manifest: Manifest) -> None:
     card = model_card(manifest.model_copy(update={"evaluation": {}}))
     assert ("## Figures" in card, "- Nothing was measured; how it answers other questions" in card) == (False, True)
