@@ -68,7 +68,8 @@ class AdapterRef(_Strict):
 
 class ContainerSettings(_Strict):
     """One endpoint. `adapters` are wanted, the first is the default; `kept` are served for one more version, so that
-    who holds yesterday's name still gets answers. Times are seconds. `secrets` are names of Modal secrets."""
+    who holds yesterday's name still gets answers. Times are seconds. `secrets` are names of Modal secrets. `key_mark`
+    changes with the endpoint's key, so that another key is another version, with containers that know it."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
     base: Annotated[str, Field(min_length=1)]
@@ -89,6 +90,7 @@ class ContainerSettings(_Strict):
     bases_volume: Annotated[str, Field(min_length=1)] = "takeover-bases"
     vllm_version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = "0.33.0"
     context_length: Positive | None = None
+    key_mark: str = ""
     labels: Mapping[str, str] = Field(default_factory=dict)
 
     @property
@@ -149,10 +151,10 @@ def prefixed(name: str) -> str:
 def fingerprint(settings: ContainerSettings, source: str) -> str:
     """16 hex digits that change when a deploy would change anything: settings or the app's `source` hash.
 
-    Not by where an adapter lies on some machine, nor by what is kept of the version before.
+    Not by where an adapter lies on some machine, nor by what only the deploy itself finds out.
     """
     adapters = tuple(adapter.model_copy(update={"source": ""}) for adapter in settings.adapters)
-    plain = settings.model_copy(update={"adapters": adapters, "kept": ()}).model_dump(mode="json")
+    plain = settings.model_copy(update={"adapters": adapters, "kept": (), "key_mark": ""}).model_dump(mode="json")
     return hashlib.sha256(_json({**plain, "source": source}).encode()).hexdigest()[:16]
 
 

@@ -23,7 +23,7 @@ from takeover.providers._modal_source import source_hash
 if TYPE_CHECKING:
     import modal
 
-__all__ = ["Prepared", "base_mark", "prepare", "read_record", "strangers"]
+__all__ = ["Prepared", "mark_of", "prepare", "read_record", "strangers"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def prepare(settings: ContainerSettings, *, store: modal.Volume, bases: modal.Vo
     bases.hydrate()
     held = _files(store)
     sent = _send_missing(settings.adapters, store, held)
-    _make_key(store, held)
-    mark = base_mark(settings.base)
+    key = _key(store, held)
+    mark = mark_of(settings.base)
     if before is not None and before.base_mark not in ("", mark):
         before = None  # an adapter of another base cannot be served beside the new ones
     kept = kept_after(before, settings.adapters, _digests(held) | sent)
@@ -61,12 +61,14 @@ def prepare(settings: ContainerSettings, *, store: modal.Volume, bases: modal.Vo
     )
     # Where an adapter lay on this machine is nothing that a container needs to know.
     adapters = tuple(adapter.model_copy(update={"source": ""}) for adapter in settings.adapters)
-    final = settings.model_copy(update={"adapters": adapters, "kept": kept, "largest_rank": rank})
+    found_out = {"adapters": adapters, "kept": kept, "largest_rank": rank, "key_mark": mark_of(key)}
+    final = settings.model_copy(update=found_out)
     return Prepared(final, encode(record), (store.object_id, bases.object_id))
 
 
-def base_mark(base: str) -> str:
-    return hashlib.sha256(base.encode()).hexdigest()[:12]
+def mark_of(text: str) -> str:
+    """12 hex digits that change with the text and do not tell it."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def read_record(name: str) -> Record | None:
@@ -100,14 +102,17 @@ def _digests(held: set[str]) -> set[str]:
     return {f"sha256:{parts[1]}" for parts in manifests}
 
 
-def _make_key(store: modal.Volume, held: set[str]) -> None:
-    if KEY_FILE in held:
-        return
-    try:
-        with store.batch_upload() as upload:
-            upload.put_file(io.BytesIO(secrets.token_urlsafe(32).encode()), f"/{KEY_FILE}")
-    except FileExistsError:
-        return  # somebody who deploys beside us was first: theirs stands
+def _key(store: modal.Volume, held: set[str]) -> str:
+    """The endpoint's key, made where there is none. Whoever removes it from the volume gets another one this way."""
+    if KEY_FILE not in held:
+        made = secrets.token_urlsafe(32)
+        try:
+            with store.batch_upload() as upload:
+                upload.put_file(io.BytesIO(made.encode()), f"/{KEY_FILE}")
+            return made
+        except FileExistsError:
+            pass  # somebody who deploys beside us was first: theirs stands
+    return b"".join(store.read_file(KEY_FILE)).decode()
 
 
 def _send_missing(adapters: tuple[AdapterRef, ...], store: modal.Volume, held: set[str]) -> set[str]:

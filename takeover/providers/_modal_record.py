@@ -50,7 +50,7 @@ def encode(record: Record) -> dict[str, str]:
 
 
 def _encode_adapters(role: str, adapters: Sequence[AdapterRef]) -> dict[str, str]:
-    tags = {}
+    tags: dict[str, str] = {}
     for index, adapter in enumerate(adapters):
         digits = adapter.digest.removeprefix("sha256:")
         start = f"{_PREFIX}-{role}-{index}"

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -81,9 +82,7 @@ class Commands:
         with ThreadPoolExecutor(2) as readers:
             out = readers.submit(self._read, urn, process.stdout, both, logged in {"stdout", "stdoutAndStderr"})
             err = readers.submit(self._read, urn, process.stderr, both, logged in {"stderr", "stdoutAndStderr"})
-            assert process.stdin is not None
-            process.stdin.write(state.get("stdin") or "")
-            process.stdin.close()
+            _feed(process, state.get("stdin") or "")
         code = process.wait()
         self._running.discard(process)
         if code != 0:
@@ -103,6 +102,16 @@ class Commands:
     def cancel(self) -> None:
         for process in tuple(self._running):
             process.kill()
+
+
+def _feed(process: subprocess.Popen[str], text: str) -> None:
+    """Give it its stdin; one that does not read to the end is no error."""
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):
+        process.stdin.write(text)
+        process.stdin.flush()
+    with suppress(BrokenPipeError):
+        process.stdin.close()
 
 
 def _environment(state: Mapping[str, Any]) -> dict[str, str]:

@@ -67,6 +67,7 @@ SAMENESSES = [
     Sameness("nothing changed", {}, same=True),
     Sameness("the adapter lies elsewhere", {"adapters": (AdapterRef(name="tone", digest=DIGEST),)}, same=True),
     Sameness("something else is kept", {"kept": ()}, same=True),
+    Sameness("another key", {"key_mark": "0a1b2c"}, same=True),
     Sameness("another adapter", {"adapters": SETTINGS.kept}),
     Sameness("one more container", {"max_containers": 4}),
     Sameness("another source of the app", {}, source="other"),

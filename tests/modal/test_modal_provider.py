@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from modal.types import FunctionStats, StatsPercentile, StatsPercentileDistribut
 from modal_proto import api_pb2 as api
 from pydantic import SecretStr
 
-from takeover.errors import ColdStart, NotReady, Refused
+from takeover.errors import AuthError, ColdStart, NotReady, Refused
 from takeover.providers._base import Described, Endpoint, EndpointSpec, InferenceMetrics
 from takeover.providers._modal_door import Door
 from takeover.providers._modal_figures import build_metrics_of
@@ -40,58 +41,83 @@ def looked(told: Described | None) -> tuple[Any, ...]:
     return told.healthy, told.replicas, told.digests
 
 
-async def test_an_endpoint_that_sleeps_tells_what_it_will_serve_and_is_not_woken_by_looking(
-    modal: FakeModal, tmp_path: Path
-) -> None:
-    model = adapter(tmp_path, 1)
-    endpoint = await PROVIDER.deploy((model,), spec())
-    assert endpoint.cold_start_measured_ms is not None
-    modal.web.containers.clear()
-    told = await PROVIDER.describe(endpoint)
-    assert looked(told) == (True, 0, (model.digest,))
-    found = await PROVIDER.find(NAME)
-    assert found is not None
-    assert (found.replicas_ready, found.cold_start_measured_ms, found.api_key) == (0, None, endpoint.api_key)
-    assert modal.web.containers == {}
-    figures = await PROVIDER.get_metrics(endpoint)
+@dataclass(frozen=True)
+class Deployed:
+    """One endpoint for several tests, each of which leaves it as it was."""
+
+    modal: FakeModal
+    endpoint: Endpoint
+    models: tuple[Any, Any]
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    folder = tmp_path_factory.mktemp("deployed")
+    models = (adapter(folder, 1), adapter(folder, 2))
+    with FakeModal() as fake, pytest.MonkeyPatch.context() as patched:
+        for variable, value in {**fake.environment, "TAKEOVER_HOME": str(folder), "MODAL_CONFIG_PATH": "/none"}.items():
+            patched.setenv(variable, value)
+        yield Deployed(fake, asyncio.run(PROVIDER.deploy((models[0],), spec())), models)
+        assert fake.violations == []
+
+
+@pytest.fixture
+def found(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> Deployed:
+    """The same, where the client looks for it in this test."""
+    for variable, value in {**deployed.modal.environment, "MODAL_CONFIG_PATH": "/none"}.items():
+        monkeypatch.setenv(variable, value)
+    return deployed
+
+
+async def test_an_endpoint_that_sleeps_tells_what_it_will_serve_and_is_not_woken_by_looking(found: Deployed) -> None:
+    assert found.endpoint.cold_start_measured_ms is not None
+    found.modal.web.containers.clear()
+    told = await PROVIDER.describe(found.endpoint)
+    assert looked(told) == (True, 0, (found.models[0].digest,))
+    again = await PROVIDER.find(NAME)
+    assert again is not None
+    assert (again.replicas_ready, again.cold_start_measured_ms, again.api_key) == (0, None, found.endpoint.api_key)
+    figures = await PROVIDER.get_metrics(found.endpoint)
     assert (figures.replicas, figures.prompt_tokens, figures.errors) == (0, None, 0)
+    assert found.modal.web.containers == {}
 
 
-async def test_scaling_is_by_the_autoscaler_and_the_next_deploy_undoes_it(modal: FakeModal, tmp_path: Path) -> None:
-    model = adapter(tmp_path, 1)
-    endpoint = await PROVIDER.deploy((model,), spec())
-    modal.calls.clear()
-    await PROVIDER.scale(endpoint, 1)
-    assert modal.calls[-1] == "FunctionUpdateSchedulingParams"
-    told = await PROVIDER.describe(endpoint)
+async def test_scaling_is_by_the_autoscaler_and_the_next_deploy_undoes_it(found: Deployed) -> None:
+    found.modal.calls.clear()
+    await PROVIDER.scale(found.endpoint, 1)
+    assert found.modal.calls[-1] == "FunctionUpdateSchedulingParams"
+    told = await PROVIDER.describe(found.endpoint)
     assert told is not None
-    assert (told.healthy, told.reason) == (
-        False,
-        "it was scaled to at least 1 and at most 2 containers; it was deployed with 0 to 2",
-    )
-    await PROVIDER.scale(endpoint, 5)
-    told = await PROVIDER.describe(endpoint)
+    said = "it was scaled to at least 1 and at most 2 containers; it was deployed with 0 to 2"
+    assert (told.healthy, told.reason) == (False, said)
+    await PROVIDER.scale(found.endpoint, 5)
+    told = await PROVIDER.describe(found.endpoint)
     assert told is not None
     assert "at least 5 and at most 5" in told.reason
-    modal.calls.clear()
-    await PROVIDER.deploy((model,), spec())
-    assert "AppPublish" not in modal.calls
-    assert looked(await PROVIDER.describe(endpoint))[0]
+    await PROVIDER.deploy((found.models[0],), spec())
+    assert "AppPublish" not in found.modal.calls
+    assert looked(await PROVIDER.describe(found.endpoint))[0]
 
 
-async def test_who_asks_for_yesterday_s_adapter_is_answered_until_the_next_change(
-    modal: FakeModal, tmp_path: Path
+async def test_who_asks_for_yesterday_s_adapter_is_still_answered_and_a_lost_key_makes_a_new_version(
+    found: Deployed,
 ) -> None:
-    models = [adapter(tmp_path, seed) for seed in (1, 2, 3)]
-    endpoints = []
-    for model in models:
-        endpoints.append(await PROVIDER.deploy((model,), spec()))
-        answers = [await PROVIDER.inference(endpoint, "hello") for endpoint in endpoints[-2:]]
-        assert answers == [f"{endpoint.models[0]} says: hello" for endpoint in endpoints[-2:]]
-    assert looked(await PROVIDER.describe(endpoints[-1])) == (True, 1, (models[-1].digest,))
-    with pytest.raises(Refused, match="does not exist"):
-        await PROVIDER.inference(endpoints[0], "hello")
-    assert len({endpoint.url for endpoint in endpoints} | {str(endpoint.api_key) for endpoint in endpoints}) == 2
+    before = await PROVIDER.deploy((found.models[0],), spec())
+    volume = found.modal.state.volume(NAME)
+    assert volume is not None
+    del volume.files["key"]
+    told = await PROVIDER.describe(before)
+    assert told is not None
+    assert (told.healthy, told.reason) == (False, f"the volume {NAME} lost the endpoint's key")
+    after = await PROVIDER.deploy((found.models[1],), spec())
+    names = (after.models[0], before.models[0])
+    assert [await PROVIDER.inference(after, "hello", model=name) for name in names] == [
+        f"{name} says: hello" for name in names
+    ]
+    assert looked(await PROVIDER.describe(after)) == (True, 1, (found.models[1].digest,))
+    assert (after.url, after.api_key == before.api_key) == (before.url, False)
+    with pytest.raises(AuthError):
+        await PROVIDER.inference(before, "hello")
 
 
 async def test_somebody_else_s_app_of_that_name_is_left_alone(modal: FakeModal) -> None:
@@ -213,9 +239,3 @@ FIGURES = [
 @pytest.mark.parametrize("case", FIGURES, ids=lambda case: case.id)
 def test_figures_are_modal_s_and_the_engine_s_where_it_knows_all(case: Figures) -> None:
     assert build_metrics_of(case.stats, 4, 2, case.engine) == case.want
-
-
-async def test_two_deploys_at_once_make_one_app(modal: FakeModal, tmp_path: Path) -> None:
-    model = adapter(tmp_path, 1)
-    endpoints = await asyncio.gather(*(PROVIDER.deploy((model,), spec()) for _ in range(2)))
-    assert (endpoints[0], modal.calls.count("AppPublish")) == (endpoints[1], 1)

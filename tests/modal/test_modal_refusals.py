@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,10 +56,6 @@ def build_fails(scene: Scene) -> None:
     scene.modal.answers.build_fails = ["Collecting gguf\nERROR: No matching distribution found for gguf>=0.17"]
 
 
-def adapter_vanished(scene: Scene) -> None:
-    shutil.rmtree(scene.model.path)
-
-
 def adapter_damaged(scene: Scene) -> None:
     weights = Path(scene.model.path) / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
@@ -106,7 +101,6 @@ WRONGS = [
         ["could not build the image", "ERROR: No matching distribution found for gguf>=0.17", "Nothing was deployed."],
         build_fails,
     ),
-    Wrong("an adapter that vanished", Refused, ["is neither in", "nor in the volume"], adapter_vanished),
     Wrong("an adapter that was damaged", Refused, ["adapter_model.safetensors"], adapter_damaged),
     Wrong("a name that somebody else has", Refused, ["that takeover did not make", "left alone"], name_taken),
     Wrong(
@@ -115,7 +109,6 @@ WRONGS = [
         ["Secret 'huggingface' not found"],
         spec={"options": {"secrets": ["huggingface"]}},
     ),
-    Wrong("a region that is none", Refused, ["no such region: moon"], spec={"options": {"regions": ["moon"]}}),
     Wrong(
         "max below min",
         Refusals,
