@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -150,6 +152,27 @@ async def test_a_rank_above_the_server_s_and_a_folder_that_it_does_not_see_are_r
         await real.provider.deploy((real.model(6, rank=32),), real.spec())
     with pytest.raises(Refused, match="does not see the files of"):
         await real.provider.deploy((real.model(7),), real.spec(sharedPathThere="/nowhere"))
+    assert real.listed() == [[], []]
+
+
+def test_the_command_line_deploys_twice_asks_and_destroys_on_a_vllm_that_is_not_ours(
+    real: Real, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_CLUSTER_URL", real.servers[0].url)
+    model, outputs = real.model(9), real.folder / "endpoint.json"
+
+    def takeover(*arguments: str) -> str:
+        command = [str(Path(sys.executable).parent / "takeover"), *arguments, "--outputs", str(outputs)]
+        done = subprocess.run(command, cwd=real.folder, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    for _ in range(2):
+        takeover("deploy", "--provider", "dedicated-vllm", "--cluster", "existing", "--adapter", model.path)
+    assert real.listed() == [[model.served_name], []]
+    assert json.loads(outputs.read_text())["model"] == model.served_name
+    assert json.loads(takeover("ask", "Hello?", "--max-tokens", "4", "--json"))["model"] == model.served_name
+    takeover("destroy")
     assert real.listed() == [[], []]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from vllm_ground import NAME, Ground
 
+from plugin.operations import Operations
 from takeover.errors import Refused, TakeoverError
 
 
@@ -204,3 +205,19 @@ async def test_scaling_is_the_business_of_whoever_runs_the_servers(two: Ground) 
         await two.provider().scale(endpoint, 3)
     with pytest.raises(Refused, match="neither starts nor stops servers"):
         await two.provider().scale(endpoint, 0)
+
+
+async def test_an_import_takes_what_the_servers_and_the_records_tell(two: Ground) -> None:
+    model = two.model("a")
+    endpoint = await two.deploy(model)
+    found = await Operations(lambda _name: two.provider()).read(f"dedicated-vllm/{NAME}", {})
+    assert found.id == f"dedicated-vllm/{NAME}"
+    assert found.inputs["spec"] == {"name": NAME, "base": "tiny"}
+    assert [(each["servedName"], each["digest"]) for each in found.inputs["models"]] == [
+        (model.served_name, model.digest)
+    ]
+    assert (found.outputs["url"], found.outputs["digests"], found.outputs["healthy"]) == (
+        endpoint.url,
+        [model.digest],
+        True,
+    )
