@@ -45,7 +45,7 @@ demo: setup ## train, deploy by Pulumi, ask: the main job, from nothing
 	@QUESTION="$(QUESTION)" ADAPTER=$(ADAPTER) bash examples/demo.sh
 
 test: setup-test lint ## set up and run every check and test
-	$(PYTHON) -m pytest -n 2 --dist loadgroup
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 lint:
 	$(PYTHON) -m ruff check .

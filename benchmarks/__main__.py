@@ -39,6 +39,8 @@ BENCHMARKS = (
         "serving",
         {"one request vs plain generate (time)": ("<=", 1.05), "8 at once vs one (tokens/s)": (">=", 4.0)},
     ),
+    Benchmark("registry", {"push 30 MB vs huggingface_hub": ("<=", 1.2), "pull 30 MB vs huggingface_hub": ("<=", 1.2)}),
+    Benchmark("modal_deploy", {"modal deploy, above the bare command (s)": ("<=", 1.0)}),
 )
 FRESH_CLONE = Benchmark(
     "fresh_clone",

@@ -31,7 +31,7 @@ config:
   takeover:adapter:
     source: {source}
   takeover:local:
-    drainSeconds: 3
+    drainSeconds: 10
 """
 
 

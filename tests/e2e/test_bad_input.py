@@ -10,8 +10,6 @@ import pytest
 from e2e.conftest import ROOT, STACK_FILE, ScratchProject
 from fakes.artifacts import make_adapter
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 GOOD = {"prompt": "Where is it?", "chosen": "On its way, sorry!", "rejected": "No idea."}
 TINY = str(ROOT / "training" / "configs" / "tiny.yaml")
 WRONG_CONFIG = """\

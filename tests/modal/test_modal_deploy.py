@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from modal_life import FULL, NAME, SECRETS, Life, settings_for
 
 from takeover.modal_contract import APP_CLASS, AdapterRef, adapter_folder, parse_container_settings
 from takeover.providers._modal_record import decode
 
 # One life for all of them, in one process.
-pytestmark = pytest.mark.xdist_group("modal-life")
 
 
 def test_what_a_deploy_says_of_its_function_is_what_the_settings_say(life: Life) -> None:

@@ -9,8 +9,6 @@ import pytest
 import warm_runs
 from warm_runs import Ended
 
-pytestmark = pytest.mark.xdist_group("training")
-
 _KILLS = 10
 _SEED = 20261124
 

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 import warm_runs
 
-pytestmark = pytest.mark.xdist_group("training")
-
 LOSSES = [["sigmoid"], ["hinge"], ["ipo"], ["sigmoid_norm"], ["apo_zero"], ["sigmoid", "sft"]]
 
 

@@ -16,7 +16,6 @@ import warm_runs
 from takeover.adapter import open_adapter
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.xdist_group("training")
 
 
 def trained(folder: Path, **more: Any) -> Path:
