@@ -11,7 +11,7 @@ import pytest
 from fakes.vllm_server import KEY, VllmCluster, vllm_cluster
 from vllm_ground import NAME, Ground
 
-from takeover.errors import AuthError, NotReady, Refused
+from takeover.errors import AuthError, NotReady, Refused, VendorError
 from takeover.providers._http import Patience
 from takeover.providers._vllm_options import cluster_of, parse_options
 from takeover.providers._vllm_replicas import find_fleet
@@ -146,11 +146,11 @@ async def test_several_servers_behind_one_address_are_noticed_and_refused_with_t
     assert (two.cluster.names(), two.files()) == ([[], []], [])
 
 
-@pytest.fixture
-def balanced(two: Ground) -> Ground:
-    """The two replicas, reached through the balancer only."""
+@pytest.fixture(params=[5, 6], ids=["an odd number of answers", "an even number of answers"])
+def balanced(two: Ground, request: pytest.FixtureRequest) -> Ground:
+    """The two replicas, reached through the balancer only; asked and told by turns, one would never be told."""
     del two.options["replicaUrls"]
-    two.options |= {"resolve": "balancer", "agreements": 6, "drainSeconds": 0}
+    two.options |= {"resolve": "balancer", "agreements": request.param, "drainSeconds": 0}
     return two
 
 
@@ -307,3 +307,23 @@ async def test_a_cluster_that_moves_is_said_to_keep_what_it_has(ground: Ground) 
         await ground.deploy(model)
         assert other.names() == ground.cluster.names() == [[model.served_name]]
     assert f"{before} goes on serving {model.served_name}: unload it there once nobody asks it any more" in ground.said
+
+
+async def test_a_copy_that_is_not_what_was_copied_is_noticed_before_any_server_is_told(ground: Ground) -> None:
+    def damage(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[:-1] + b"x")
+
+    ground.monkeypatch.setattr("takeover.providers._vllm_files.shutil.copyfile", damage)
+    with pytest.raises(Refused):
+        await ground.deploy(ground.model("a"))
+    assert [path for _, _, path in ground.cluster.requests if "load" in path] == []
+    assert await ground.provider().find(NAME) is None
+
+
+async def test_a_server_that_tells_another_digest_than_was_deployed_is_not_believed(two: Ground) -> None:
+    old, new = two.model("a"), two.model("b")
+    await two.deploy(old)
+    two.cluster.tells_digest = old.digest
+    with pytest.raises(VendorError, match=f"It tells {old.digest}, and {new.digest} was deployed"):
+        await two.deploy(new)
+    assert two.cluster.names() == [[old.served_name]] * 2

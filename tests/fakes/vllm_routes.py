@@ -101,7 +101,9 @@ def _body(cluster: VllmCluster, path: str, headers: Mapping[str, str], raw: byte
 def _models(replica: Replica, _body: Mapping[str, Any]) -> str:
     first = next(iter(replica.cluster.bases))
     cards = [_card(name, root, None) for name, root in replica.cluster.bases.items()]
-    cards += [_card(name, root, first) for name, root in replica.adapters.items()]
+    told = replica.cluster.tells_digest
+    ours = {} if told is None else {"takeover": {"digest": told, "state": "ready"}}
+    cards += [_card(name, root, first) | ours for name, root in replica.adapters.items()]
     return json.dumps({"object": "list", "data": cards})
 
 

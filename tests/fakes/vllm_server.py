@@ -72,6 +72,7 @@ class VllmCluster:
         self.largest_rank = 64
         self.sees_files = True
         self.reads_paths = True
+        self.tells_digest: str | None = None
         self.says_idle = True
         self.has_metrics = True
         self.mute: set[str] = set()
