@@ -1,4 +1,8 @@
-"""The container's own code from the filled volumes to an answer, over a real engine: serving/local in vLLM's place."""
+"""The container's own code from the filled volumes to an answer, over a real engine.
+
+That is serving/local in vLLM's place, and, where there is one (tests/dedicated_vllm/real_vllm.py), vLLM on the CPU with
+the very flags that a container gives it, but those of a GPU's snapshot.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,25 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 import pytest
 import uvicorn
+from dedicated_vllm.real_vllm import PATIENCE_S, PYTHON, WHY_NOT
 from fakes.artifacts import make_adapter
 from openai import OpenAI
 
 from serving.container.cold_start import ColdStart
-from serving.container.engine import Engine, Launch
-from serving.container.life import bring_up, guarded, launch_of
+from serving.container.engine import Engine, Launch, build_vllm_launch
+from serving.container.life import Build, bring_up, guarded, launch_of
 from serving.container.store import fill
 from takeover.modal_contract import KEY_FILE, AdapterRef, ContainerSettings, adapter_folder
 
 pytestmark = pytest.mark.slow
 
+REAL_VLLM = [pytest.mark.real_vllm, pytest.mark.timeout(600), pytest.mark.skipif(not PYTHON, reason=WHY_NOT)]
 KEY = "the-endpoint-s-key"
 ENGINE_KEY = "the-engine-s-key"
 
@@ -42,19 +49,40 @@ class Running:
     cold: ColdStart
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def serving_local(state: Path) -> Build:
+    """Our own server, which wants a key of its own."""
+    state.mkdir()
+    (state / "key").write_text(ENGINE_KEY)
+    (state / "key").chmod(0o600)
+    port = free_port()
+
+    def build(settings: ContainerSettings, _base: Path, adapters: Mapping[str, Path]) -> Launch:
+        named = [word for name, path in adapters.items() for word in ("--adapter", f"{name}={path}")]
+        server = (sys.executable, "-m", "serving.local", "--state-dir", str(state), "--port", str(port))
+        command = (*server, "--base", settings.base, *named)
+        return Launch(command, f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {ENGINE_KEY}"})
+
+    return build
+
+
+def vllm_on_the_cpu(settings: ContainerSettings, base: Path, adapters: Mapping[str, Path]) -> Launch:
+    """`vllm serve` by the module behind it: the wheel for CPUs has the command, but not under the name it looks for."""
+    launch = build_vllm_launch(settings, base, adapters)
+    assert launch.command[:2] == ("vllm", "serve")
+    command = (PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--model", *launch.command[2:])
+    return replace(launch, command=command, environment={**launch.environment, "VLLM_CPU_KVCACHE_SPACE": "1"})
+
+
+@pytest.fixture(scope="module", params=["serving/local", pytest.param("vLLM", marks=REAL_VLLM)])
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("container")
-    store, bases, state = folder / "store", folder / "bases", folder / "state"
+    store, bases = folder / "store", folder / "bases"
     refs = []
     for seed in (1, 2):
         adapter = make_adapter(folder / f"tone-{seed}", seed=seed, name="tone")
         shutil.copytree(adapter.path, store / adapter_folder(adapter.digest))
         refs.append(AdapterRef(name="tone", digest=adapter.digest))
     (store / KEY_FILE).write_text(KEY)
-    state.mkdir()
-    (state / "key").write_text(ENGINE_KEY)
-    (state / "key").chmod(0o600)
     settings = ContainerSettings(
         name="demo",
         base="tiny",
@@ -63,21 +91,14 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         largest_rank=8,
         gpu="L40S",
         snapshot=False,
-        startup_timeout_s=120,
+        startup_timeout_s=PATIENCE_S,
     )
-    port = free_port()
-
-    def build(settings: ContainerSettings, base: Path, adapters: Mapping[str, Path]) -> Launch:
-        named = [word for name, path in adapters.items() for word in ("--adapter", f"{name}={path}")]
-        server = (sys.executable, "-m", "serving.local", "--state-dir", str(state), "--port", str(port))
-        assert base.is_relative_to(bases)
-        command = (*server, "--base", settings.base, *named)
-        return Launch(command, f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {ENGINE_KEY}"})
-
+    build = vllm_on_the_cpu if request.param == "vLLM" else serving_local(folder / "state")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("TAKEOVER_CACHE", str(bases))  # as in the image
         fill(settings.base, settings.served, store=store, bases=bases, say=lambda _: None)
-        engine = Engine(launch_of(settings, build, store=store, bases=bases))
+        launch = launch_of(settings, build, store=store, bases=bases)
+        engine = Engine(launch)
     cold = ColdStart()
     try:
         bring_up(engine, settings, cold)
@@ -122,5 +143,6 @@ def test_a_streamed_answer_comes_in_pieces_and_is_the_whole_one(running: Running
 
 
 def test_what_the_start_took_was_measured(running: Running) -> None:
+    since_this_process_began_ms = (time.time() - psutil.Process().create_time()) * 1000
     assert running.cold.start_ms is not None
-    assert 100 < running.cold.start_ms < 120_000
+    assert 100 < running.cold.start_ms <= since_this_process_began_ms
