@@ -29,6 +29,8 @@ from takeover.modal_contract import (
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from serving.container.engine import Engine
+
 _MINUTE = 60
 _BUILD_LIMIT_S = 60 * _MINUTE
 
@@ -89,6 +91,14 @@ filled_image = app_image.run_function(
 app = modal.App(settings.name, tags=tags)
 
 
+def new_engine() -> Engine:
+    """Start vLLM in this container, with all that the volumes hold for it."""
+    from serving.container.engine import Engine, build_vllm_launch
+    from serving.container.life import launch_of
+
+    return Engine(launch_of(settings, build_vllm_launch, store=Path(str(STORE)), bases=Path(str(BASES))))
+
+
 @app.cls(
     image=filled_image,
     env=environment,
@@ -112,12 +122,10 @@ class Endpoint:
     @modal.enter(snap=settings.snapshot)
     def start(self) -> None:
         from serving.container.cold_start import ColdStart
-        from serving.container.engine import Engine, build_vllm_launch
-        from serving.container.life import bring_up, launch_of
+        from serving.container.life import bring_up
 
         self.cold = ColdStart()
-        launch = launch_of(settings, build_vllm_launch, store=Path(str(STORE)), bases=Path(str(BASES)))
-        self.engine = Engine(launch)
+        self.engine = new_engine()
         bring_up(self.engine, settings, self.cold)
 
     @modal.enter(snap=False)
@@ -125,7 +133,8 @@ class Endpoint:
         from serving.container.life import wake_up
 
         if settings.snapshot:
-            wake_up(self.engine, settings, self.cold, began_s=time.time())
+            began_s = time.time()
+            self.engine = wake_up(self.engine, settings, self.cold, began_s=began_s, start_again=new_engine)
 
     @modal.asgi_app()
     def web(self) -> Starlette:

@@ -100,18 +100,18 @@ class Engine:
 
     def sleep(self) -> None:
         """Weights to the processor's memory, the cache dropped: what a snapshot then holds is small."""
-        self._post("/sleep?level=1", "the engine cannot sleep")
+        self._post("/sleep?level=1", "the engine cannot sleep", fix="Write takeover:modal.snapshot: off.")
 
     def wake(self) -> None:
         self._post("/wake_up", "the engine cannot wake")
 
-    def _post(self, path: str, happened: str, json: Mapping[str, object] | None = None) -> None:
+    def _post(self, path: str, happened: str, *, json: Mapping[str, object] | None = None, fix: str = "") -> None:
         try:
             answer = httpx.post(f"{self.root}{path}", json=json, headers=self.headers, timeout=_ASK_S, trust_env=False)
         except httpx.HTTPError as error:
-            raise VendorError(happened, why=type(error).__name__) from None
+            raise VendorError(happened, why=type(error).__name__, fix=fix) from None
         if answer.status_code != 200:
-            raise VendorError(happened, why=f"HTTP {answer.status_code}: {answer.text[:400]}")
+            raise VendorError(happened, why=f"HTTP {answer.status_code}: {answer.text[:400]}", fix=fix)
 
     def stop(self) -> None:
         """SIGTERM, so that running answers end; SIGKILL after a while."""

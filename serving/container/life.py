@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import psutil
 from pydantic import SecretStr
@@ -12,12 +13,16 @@ from pydantic import SecretStr
 from serving.container.cold_start import ColdStart
 from serving.container.engine import Launch
 from serving.container.store import adapter_paths, base_folder, read_key
+from takeover.errors import VendorError
 from takeover.modal_contract import ContainerSettings
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 __all__ = ["Build", "bring_up", "guarded", "launch_of", "wake_up"]
+
+# Copying the weights back takes seconds; what takes longer than this does not wake at all.
+_WAKE_S = 60.0
 
 Build = Callable[[ContainerSettings, Path, Mapping[str, Path]], Launch]
 
@@ -31,6 +36,10 @@ class _Engine(Protocol):
     def warm_up(self, models: list[str]) -> None: ...
     def sleep(self) -> None: ...
     def wake(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+EngineT = TypeVar("EngineT", bound=_Engine)
 
 
 def launch_of(settings: ContainerSettings, build: Build, *, store: Path, bases: Path) -> Launch:
@@ -48,11 +57,25 @@ def bring_up(engine: _Engine, settings: ContainerSettings, cold: ColdStart) -> N
         engine.sleep()
 
 
-def wake_up(engine: _Engine, settings: ContainerSettings, cold: ColdStart, *, began_s: float) -> None:
-    """After a restore, or right after the snapshot was made: ready again."""
-    engine.wake()
-    engine.wait_ready(settings.startup_timeout_s)
+def wake_up(
+    engine: EngineT, settings: ContainerSettings, cold: ColdStart, *, began_s: float, start_again: Callable[[], EngineT]
+) -> EngineT:
+    """After a restore, or right after the snapshot was made: an engine that is ready again.
+
+    One that does not wake is replaced by one that starts from nothing: slow once, in place of a container that fails
+    again and again.
+    """
+    try:
+        engine.wake()
+        engine.wait_ready(_WAKE_S)
+    except VendorError as error:
+        print(f"the engine did not wake from its snapshot ({error}); starting it anew", file=sys.stderr, flush=True)
+        engine.stop()
+        engine = start_again()
+        engine.wait_ready(settings.startup_timeout_s)
+        engine.warm_up([adapter.served_name for adapter in settings.served])
     cold.woke(began_s)
+    return engine
 
 
 def guarded(engine: _Engine, settings: ContainerSettings, cold: ColdStart, *, store: Path) -> Starlette:

@@ -36,7 +36,7 @@ _ALWAYS = ("environment", "provider", "coldStartTolerance")
 _SHAPES: Mapping[str, _Shape] = MappingProxyType(
     {
         "development": _Shape(
-            "high", "one person waits", may=("cluster",), defaults={"minReplicas": 1, "maxReplicas": 1}
+            "high", "one person waits", may=("cluster",), defaults={"minReplicas": 0, "maxReplicas": 1}
         ),
         "staging": _Shape(
             "medium",

@@ -20,9 +20,9 @@ from pydantic import SecretStr
 from serving.container.app import MEASURED, MOST_BYTES, create_app
 from serving.container.cold_start import ColdStart
 from serving.container.engine import build_vllm_launch
-from serving.container.life import launch_of, wake_up
+from serving.container.life import bring_up, launch_of, wake_up
 from serving.container.store import base_folder, fill, read_key
-from takeover.errors import Refused
+from takeover.errors import Refused, VendorError
 from takeover.modal_contract import KEY_FILE, AdapterRef, ContainerSettings, adapter_folder
 from takeover.providers._modal_source import stage_source
 
@@ -173,7 +173,8 @@ class SleepyEngine:
     root = "http://127.0.0.1:9"
     headers: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self) -> None:
+    def __init__(self, *, wakes: bool = True) -> None:
+        self.wakes = wakes
         self.done: list[str] = []
 
     def wait_ready(self, timeout_s: float) -> None:
@@ -187,16 +188,28 @@ class SleepyEngine:
 
     def wake(self) -> None:
         self.done.append("wake")
+        if not self.wakes:
+            raise VendorError("the engine cannot wake", why="HTTP 500: CUDA error")
+
+    def stop(self) -> None:
+        self.done.append("stop")
 
 
 def test_around_a_snapshot_the_engine_is_warmed_put_to_sleep_and_woken() -> None:
-    from serving.container.life import bring_up
-
     engine, cold = SleepyEngine(), ColdStart()
     bring_up(engine, SETTINGS, cold)
-    wake_up(engine, SETTINGS, cold, began_s=cold.now())
-    assert engine.done == ["wait 1200", "ask 2", "sleep", "wake", "wait 1200"]
+    woken = wake_up(engine, SETTINGS, cold, began_s=cold.now(), start_again=SleepyEngine)
+    assert woken is engine
+    assert engine.done == ["wait 1200", "ask 2", "sleep", "wake", "wait 60"]
     assert (cold.wake_ms, cold.own_ms) == (0, 0)
+
+
+def test_an_engine_that_does_not_wake_is_started_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    engine, cold = SleepyEngine(wakes=False), ColdStart()
+    woken = wake_up(engine, SETTINGS, cold, began_s=cold.now(), start_again=SleepyEngine)
+    assert (engine.done, woken.done) == (["wake", "stop"], ["wait 1200", "ask 2"])
+    assert cold.wake_ms is not None
+    assert "the engine cannot wake" in capsys.readouterr().err
 
 
 def filled(tmp_path: Path) -> tuple[ContainerSettings, Path, Path]:
