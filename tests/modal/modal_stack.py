@@ -26,6 +26,7 @@ from takeover.adapter import Adapter
 from takeover.engine import binary
 from takeover.engine.events import Line
 from takeover.engine.stacks import Outcome, StackDriver
+from takeover.modal_contract import parse_container_settings
 from takeover.providers._base import EndpointSpec
 from takeover.providers._modal_sdk import rescale
 from takeover.tiers import tier
@@ -113,6 +114,13 @@ class ModalStack:
 
     def apps(self) -> int:
         return len([app for app in self.fake.state.apps.values() if app.is_running])
+
+    def served(self) -> list[str]:
+        """The digests that a container would serve now."""
+        app = self.fake.state.deployed(self.name)
+        assert app is not None
+        environment = self.fake.state.environment_of(self.fake.state.service(app).definition)
+        return [adapter.digest for adapter in parse_container_settings(environment).served]
 
     def left(self) -> list[str]:
         """What Modal still has of the endpoint."""
