@@ -56,13 +56,7 @@ class ModalHosting(Hosting):
             spec=args.spec,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[deploy], protect=args.protect),
         )
-        self.url = endpoint.url
-        self.protocol = endpoint.protocol
-        self.api_key = endpoint.api_key
-        self.regions = endpoint.regions
-        self.replicas_ready = endpoint.replicas_ready
-        self.cold_start_measured_ms = endpoint.cold_start_measured_ms
-        self.register_outputs({"url": self.url, "model": endpoint.model})
+        self._answered_by(endpoint)
 
     def _command(
         self,

@@ -24,3 +24,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.
     monkeypatch.setenv("TAKEOVER_HOME", str(home))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return home
+
+
+@pytest.fixture(scope="session")
+def engine() -> Path:
+    """The real engine; a test that needs it skips where none can be had, and says why."""
+    from takeover.engine import binary
+
+    try:
+        return binary.find_or_install()
+    except binary.EngineMissing as missing:
+        pytest.skip(str(missing))

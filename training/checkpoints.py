@@ -6,12 +6,13 @@ seal (a machine that lost power). Neither is used: the newest one that is whole 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from takeover.folders import sha256_of
 
 __all__ = ["Checkpoint", "is_whole", "newest_whole", "remove_broken", "seal"]
 
@@ -69,9 +70,4 @@ def _all(folder: Path) -> list[Checkpoint]:
 
 def _hashes(folder: Path) -> dict[str, str]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(_SEAL))
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in paths}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in paths}

@@ -33,7 +33,6 @@ pytestmark = [
     pytest.mark.real_vllm,
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("real_vllm"),
     pytest.mark.skipif(not PYTHON, reason=WHY_NOT),
 ]
 

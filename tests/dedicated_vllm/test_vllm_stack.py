@@ -15,7 +15,6 @@ from fakes.vllm_server import KEY, VllmCluster, vllm_cluster
 
 from components.program import program
 from takeover.adapter import Adapter
-from takeover.engine import binary
 from takeover.engine.stacks import Outcome, StackDriver
 from takeover.errors import Refusals, Refused, TakeoverError
 
@@ -40,15 +39,6 @@ config:
     replicaUrls: {urls}
     drainSeconds: {drain}
 """
-
-
-@pytest.fixture(scope="session")
-def engine() -> Path:
-    """The real engine; a test that needs it skips where none can be had, and says why."""
-    try:
-        return binary.find_or_install()
-    except binary.EngineMissing as missing:
-        pytest.skip(str(missing))
 
 
 @dataclass

@@ -18,7 +18,6 @@ import pytest
 from fakes.artifacts import make_adapter
 
 from takeover.adapter import Adapter, open_adapter
-from takeover.errors import Refused
 
 ROOT = Path(__file__).parents[2]
 TAKEOVER = Path(sys.executable).parent / "takeover"
@@ -102,17 +101,6 @@ def project(tmp_path: Path) -> Iterator[ScratchProject]:
     made = ScratchProject(root, environment)
     yield made
     made.kill_servers()
-
-
-@pytest.fixture(scope="session")
-def engine() -> Path:
-    """The real engine, got as `make setup` gets it."""
-    from takeover.engine.binary import find_or_install
-
-    try:
-        return find_or_install(print)
-    except Refused as reason:
-        pytest.skip(f"no Pulumi engine can be had here: {reason}")
 
 
 @pytest.fixture(scope="session")

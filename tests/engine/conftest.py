@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from engine_project import engine, project
+from engine_project import project
 
-__all__ = ["engine", "project"]
+__all__ = ["project"]

@@ -13,7 +13,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from takeover.engine import binary
 from takeover.engine.stacks import Outcome, StackDriver
 
 HERE = Path(__file__).parent
@@ -33,15 +32,6 @@ config:
   takeover:hosting:   # so does what stands here
     environment: development
 """
-
-
-@pytest.fixture(scope="session")
-def engine() -> Path:
-    """The real engine; a test that needs it skips where none can be had, and says why."""
-    try:
-        return binary.find_or_install()
-    except binary.EngineMissing as missing:
-        pytest.skip(str(missing))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from modal_life import life
-from modal_stack import command_plugin, engine, modal, stack
+from modal_stack import command_plugin, modal, stack
 
-__all__ = ["command_plugin", "engine", "life", "modal", "stack"]
+__all__ = ["command_plugin", "life", "modal", "stack"]

@@ -23,7 +23,6 @@ from modal_proto import api_pb2 as api
 from components.hosting import HostingArgs
 from components.modal import ModalHosting
 from takeover.adapter import Adapter
-from takeover.engine import binary
 from takeover.engine.events import Line
 from takeover.engine.stacks import Outcome, StackDriver
 from takeover.modal_contract import parse_container_settings
@@ -35,15 +34,6 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 NAME = "takeover-dev-0a1b2c3d"
 COMMAND = "command:local:Command"
-
-
-@pytest.fixture(scope="session")
-def engine() -> Path:
-    """The real engine; a test that needs it skips where none can be had, and says why."""
-    try:
-        return binary.find_or_install()
-    except binary.EngineMissing as missing:
-        pytest.skip(str(missing))
 
 
 @pytest.fixture

@@ -14,22 +14,12 @@ import psutil
 import pulumi
 import pytest
 
-from takeover.engine import binary
 from takeover.engine.stacks import Outcome, StackDriver
 from takeover.providers._process import MARK
 
 ROOT = Path(__file__).parents[2]
 FAKE = ROOT / "tests" / "fakes" / "local_server.py"
 TOKEN = "takeover:index:Endpoint"
-
-
-@pytest.fixture(scope="session")
-def engine() -> Path:
-    """The real engine; a test that needs it skips where none can be had, and says why."""
-    try:
-        return binary.find_or_install()
-    except binary.EngineMissing as missing:
-        pytest.skip(str(missing))
 
 
 @dataclass
