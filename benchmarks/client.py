@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks._stand_in import served
+
 _STUB = """
 import sys
 from fakes.openai_stub import OpenAIStub
@@ -26,22 +24,6 @@ with OpenAIStub() as stub:
     print(stub.url, flush=True)
     sys.stdin.read()
 """
-
-
-@contextmanager
-def stub_url() -> Iterator[str]:
-    """The address of the tests' stub, in a process that ends with the block."""
-    command = [sys.executable, "-c", _STUB]
-    with subprocess.Popen(
-        command, cwd=ROOT / "tests", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
-            process.wait(10)
 
 
 def seconds(call: Callable[[], object], calls: int) -> float:
@@ -64,7 +46,7 @@ def main() -> None:
     from takeover import Client
     from takeover.outputs import example, save_outputs
 
-    with stub_url() as url, tempfile.TemporaryDirectory() as folder:
+    with served(_STUB) as url, tempfile.TemporaryDirectory() as folder:
         key = "stub-key-7f3a"
         outputs = example().model_copy(update={"url": url, "api_key": SecretStr(key)})
         save_outputs(Path(folder) / "endpoint.json", outputs)

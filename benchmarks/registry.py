@@ -14,14 +14,14 @@ import os
 import random
 import shutil
 import struct
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+
+from benchmarks._stand_in import served
 
 ROOT = Path(__file__).resolve().parents[1]
 _HUB = """
@@ -36,22 +36,6 @@ _TOKEN = "hf_writerwriter"  # noqa: S105 - the fake Hub's
 _MODULES = ("q_proj", "k_proj", "v_proj", "o_proj")
 _WIDTHS = {"q_proj": (3584, 3584), "k_proj": (3584, 512), "v_proj": (3584, 512), "o_proj": (3584, 3584)}
 _RANK, _LAYERS = 16, 20
-
-
-@contextmanager
-def hub_url() -> Iterator[str]:
-    """The fake Hub's address, in a process that ends with the block."""
-    command = [sys.executable, "-c", _HUB]
-    with subprocess.Popen(
-        command, cwd=ROOT / "tests", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
-            process.wait(10)
 
 
 def weights(seed: int) -> bytes:
@@ -154,7 +138,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     wanted = parser.parse_args()
     sys.path.insert(0, str(ROOT / "tests"))
-    with hub_url() as url, tempfile.TemporaryDirectory() as name:
+    with served(_HUB) as url, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ.update(
             HF_ENDPOINT=url,
