@@ -274,6 +274,8 @@ class Calls:
     def function_create(self, request: Any) -> Any:
         app, definition = self._app(request.app_id), request.function
         self._check(definition)
+        # The client sends a set of them, in another order each time: no change of the function.
+        definition.mount_ids.sort()
         function_id = request.existing_function_id or self.state.new_id("fu")
         before = self.state.functions.get(function_id)
         self.state.functions[function_id] = Function(
