@@ -159,7 +159,10 @@ class DedicatedVllmOptions(_Strict):
 
 
 class Settings(BaseModel):
-    """Everything that one stack says, checked. A provider's own options are None where another one is chosen."""
+    """Everything that one stack says, checked. A provider's own options are None where another one is chosen.
+
+    `unused` are the keys of providers' options that the file has and that the chosen one does not read.
+    """
 
     # Built by us from checked parts, under Python's names.
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -172,6 +175,7 @@ class Settings(BaseModel):
     local: LocalOptions | None = None
     modal: ModalOptions | None = None
     dedicated_vllm: DedicatedVllmOptions | None = None
+    unused: tuple[str, ...] = ()
 
     def options(self) -> dict[str, Any]:
         """The chosen provider's own settings with their defaults, in camelCase: `EndpointSpec.options`."""

@@ -65,6 +65,7 @@ def parse_settings(raw: Mapping[str, str], *, stack: str, tiers: Mapping[str, Ti
             "adapter_sources": sources,
             "workload": workload,
             "budget": budget,
+            "unused": tuple(join(name) for name in _OPTIONS if name in values and name != hosting.provider),
             **options,
         }
     )
@@ -99,19 +100,18 @@ def _hosting(values: Mapping[str, Any], tiers: Mapping[str, Tier], mistakes: lis
 def _options(
     name: str, values: Mapping[str, Any], hosting: Hosting | None, mistakes: list[Refused]
 ) -> BaseModel | None:
-    """One provider's own options; None where another one is chosen, which has no use for them."""
+    """One provider's own options, checked; None where another one is chosen.
+
+    They may stay in the file meanwhile, so that a move to another tier and back changes one line, `provider:`.
+    """
     is_chosen = hosting is not None and hosting.provider == name
     if name not in values and not is_chosen:
         return None
     options, wrong = validate(_OPTIONS[name], name, values.get(name, {}))
     mistakes += wrong
-    if hosting is not None and not is_chosen:
-        happened = f"{join(name)} is set, but {join('hosting', 'provider')} is {hosting.provider}."
-        mistakes.append(WrongSetting(happened, fix="Remove it.", where=join(name)))
-        return None
     if isinstance(options, DedicatedVllmOptions):
         mistakes += dedicated_vllm_mistakes(options)
-    return options
+    return options if is_chosen else None
 
 
 def raw_from_stack_file(path: Path) -> dict[str, str]:

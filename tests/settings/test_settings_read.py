@@ -95,6 +95,23 @@ CASES = [
         ),
     ),
     Case(
+        "what other tiers are told stays in the file, so that one line moves the stack there and back",
+        {
+            "hosting": {"environment": "development", "provider": "local"},
+            "adapter": {"source": "adapters/x"},
+            "local": {"port": 8321},
+            "modal": {"gpu": "T4"},
+            "dedicated-vllm": {"sharedPath": "/mnt/adapters"},
+        },
+        Settings(
+            stack="dev",
+            hosting=DEV,
+            adapter_sources=(FOLDER,),
+            local=LocalOptions(port=8321),
+            unused=("takeover:modal", "takeover:dedicated-vllm"),
+        ),
+    ),
+    Case(
         "adapters by address: a digest in the text of the source counts",
         {
             "hosting": {"environment": "development", "provider": "local"},
