@@ -43,7 +43,10 @@ class Unreachable(NotReady):
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent. The key travels as a bearer token and shows in no repr; `to` names the other side in messages."""
+    """What is sent. The key travels as a bearer token and shows in no repr; `to` names the other side in messages.
+
+    `headers` are further ones, such as another content type for the JSON body.
+    """
 
     method: str
     url: str
@@ -51,6 +54,7 @@ class Request:
     key: SecretStr | None = None
     body: Mapping[str, Any] | None = None
     timeout_s: float = 60.0
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -155,12 +159,16 @@ def _certificates() -> ssl.SSLContext:
 
 async def _exchange(request: Request, transport: httpx.AsyncBaseTransport | None) -> Response:
     secure = request.url.startswith("https:")
-    headers = {"Authorization": f"Bearer {request.key.get_secret_value()}"} if request.key else {}
+    bearer = {"Authorization": f"Bearer {request.key.get_secret_value()}"} if request.key else {}
     async with httpx.AsyncClient(
         transport=transport, trust_env=secure, verify=_certificates() if secure else False, follow_redirects=False
     ) as client:
         answer = await client.request(
-            request.method, request.url, headers=headers, json=request.body, timeout=request.timeout_s
+            request.method,
+            request.url,
+            headers={**request.headers, **bearer},
+            json=request.body,
+            timeout=request.timeout_s,
         )
     return Response(answer.status_code, answer.text, dict(answer.headers))
 

@@ -2,7 +2,7 @@
 
 `python tests/cluster/cluster_binaries.py [control-plane|keda|prometheus ...]` builds what is missing, one core, at the
 lowest priority: about 5 minutes for the control plane, as much for KEDA. Each program comes by one rename, so a killed
-build leaves none that is broken, and the next one goes on from Go's own cache. Another hash of go.mod is another folder.
+build leaves none that is broken, and the next one goes on from Go's own cache. Another go.mod is another folder.
 """
 
 from __future__ import annotations
