@@ -54,7 +54,8 @@ def trust_pods(namespace: str, service_account: str, *, cluster: str | None = No
     """Who may assume a role: the pods of one service account, by EKS Pod Identity.
 
     The agent puts the names into session tags (docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html, read
-    2026-11-25), so that nobody who may associate roles can hand this one to another account's pods. `cluster` is a name.
+    2026-11-25), so that nobody who may associate roles can hand this
+    one to another service account. `cluster` is a name.
     """
     tags = {
         "aws:RequestTag/kubernetes-namespace": namespace,

@@ -83,6 +83,7 @@ def _in_other_words(error: ErrorDetails) -> tuple[str, str]:
 
 # By pydantic's error type: what must stand there instead, and what to do.
 _SENTENCES: Mapping[str, Callable[[ErrorDetails], tuple[str, str]]] = {
+    "bool_type": _wanted("must be true or false", "Write it without quotes."),
     "finite_number": _wanted("must be a finite number", ""),
     "float_type": _wanted("must be a number", "Write it without quotes."),
     "greater_than": _bound("more than"),
@@ -98,15 +99,32 @@ _SENTENCES: Mapping[str, Callable[[ErrorDetails], tuple[str, str]]] = {
 def _sentence(error: ErrorDetails, key: str, prefix: tuple[str | int, ...], model: type[BaseModel]) -> Refused:
     where = join(key, *prefix, *error["loc"])
     if error["type"] == "missing":
-        return WrongSetting(f"{where} is missing.", fix=_missing_fix(model, str(error["loc"][-1])), where=where)
+        fix = _missing_fix(_model_at(model, error["loc"]), str(error["loc"][-1]))
+        return WrongSetting(f"{where} is missing.", fix=fix, where=where)
     if error["type"] == "extra_forbidden":
-        return unknown_key(where, join(key, *prefix), str(error["loc"][-1]), keys_of(model))
+        *parent, name = error["loc"]
+        known = keys_of(_model_at(model, error["loc"]))
+        return unknown_key(where, join(key, *prefix, *parent), str(name), known)
     if error["type"] == "literal_error":
         choices = [choice.strip("'") for choice in error["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         wanted, fix = f"must be {one_of(choices)}", suggest(str(error["input"]), choices)
     else:
         wanted, fix = _SENTENCES.get(error["type"], _in_other_words)(error)
     return WrongSetting(f"{where} is {shown(error['input'])}, but {wanted}.", fix=fix, where=where)
+
+
+def _model_at(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel]:
+    """The model, perhaps a nested one, that the last part of `path` is a key of."""
+    for part in path[:-1]:
+        found = [info.annotation for name, info in model.model_fields.items() if (info.alias or name) == part]
+        model = next((each for kind in found for each in _models_in(kind)), model)
+    return model
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for kind in get_args(annotation) for model in _models_in(kind)]
 
 
 def _missing_fix(model: type[BaseModel], name: str) -> str:
