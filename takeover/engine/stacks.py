@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +18,7 @@ from takeover.engine import binary
 from takeover.engine.events import Line, Said, Started, Step, Summary, read_event
 from takeover.engine.failures import failure, program_failure
 from takeover.engine.locks import clear_dead
+from takeover.engine.moves import left_behind
 from takeover.engine.project import Project, open_project, stack_file, stack_names
 from takeover.engine.state import NotUp, pending_creates, read_state, stack_outputs
 from takeover.errors import Refused, TakeoverError, VendorError
@@ -105,10 +106,19 @@ class StackDriver:
         return self._operate("preview", creates=True)
 
     def up(self) -> Outcome:
-        """Make the stack what its settings say; goes on where a killed run stopped."""
+        """Make the stack what its settings say; goes on where a killed run stopped.
+
+        A change of tier is two runs, with the old tier answering until the outputs name the new one.
+        """
         self._require_settings()
         self._clear_dead_locks()
-        return self._operate("up", creates=True)
+        behind = left_behind(self.project, self.stack)
+        if not behind:
+            return self._operate("up", creates=True)
+        made = self._operate("up", creates=True, leaving=behind)
+        self.say("the outputs name the new tier now; removing what the stack had on the one before")
+        self.on_line = _only_steps(self.on_line)
+        return _followed(made, self._operate("up", creates=True))
 
     def refresh(self) -> Outcome:
         """Bring the state to what really runs; Refused for a stack that was never up."""
@@ -177,7 +187,7 @@ class StackDriver:
         with suppress(Exception):
             self._preload()
 
-    def _operate(self, operation: Operation, *, creates: bool = False) -> Outcome:
+    def _operate(self, operation: Operation, *, creates: bool = False, leaving: Sequence[str] = ()) -> Outcome:
         from pulumi.automation import CommandError
 
         # The SDK prints a whole event, with its values, when it does not know one of its words.
@@ -187,7 +197,7 @@ class StackDriver:
         if creates:
             threading.Thread(target=self._preload_quietly, daemon=True).start()
         try:
-            self._run(operation, stack, workspace, journal, creates=creates)
+            self._run(operation, stack, workspace, journal, creates=creates, leaving=leaving)
             if journal.interrupted:
                 self._mend(operation, stack, workspace, journal)
         except CommandError as error:
@@ -209,19 +219,26 @@ class StackDriver:
         )
 
     def _run(
-        self, operation: Operation, stack: Stack, workspace: ProjectWorkspace, journal: _Journal, *, creates: bool
+        self,
+        operation: Operation,
+        stack: Stack,
+        workspace: ProjectWorkspace,
+        journal: _Journal,
+        *,
+        creates: bool,
+        leaving: Sequence[str],
     ) -> None:
         """The operation on a copy of the settings file; makes the stack first where that is allowed and needed."""
         from pulumi.automation import StackAlreadyExistsError, StackNotFoundError
 
         try:
-            _call(operation, stack, self.project, journal)
+            _call(operation, stack, self.project, journal, leaving)
         except StackNotFoundError:
             if not creates:
                 raise NotUp(self.stack) from None
             with suppress(StackAlreadyExistsError):
                 workspace.create_stack(self.stack)
-            _call(operation, stack, self.project, journal)
+            _call(operation, stack, self.project, journal, leaving)
 
     def _mend(self, operation: Operation, stack: Stack, workspace: ProjectWorkspace, journal: _Journal) -> None:
         """After a run that was killed while creating: `up` has made it again (idempotent by name), `destroy` cannot.
@@ -272,14 +289,30 @@ class StackDriver:
         )
 
 
-def _call(operation: Operation, stack: Stack, project: Project, journal: _Journal) -> None:
+def _only_steps(on_line: Callable[[Line], None]) -> Callable[[Line], None]:
+    """Without what the program said already."""
+    return lambda line: None if isinstance(line, Said) else on_line(line)
+
+
+def _followed(first: Outcome, then: Outcome) -> Outcome:
+    """Two runs as one: what the second found as it was has been counted already."""
+    changes = dict(first.changes)
+    for operation, count in then.changes.items():
+        if operation != "same":
+            changes[operation] = changes.get(operation, 0) + count
+    done = (*first.steps, *(step for step in then.steps if step.op != "same"))
+    return replace(then, changes=changes, steps=done, messages=first.messages, seconds=first.seconds + then.seconds)
+
+
+def _call(operation: Operation, stack: Stack, project: Project, journal: _Journal, leaving: Sequence[str]) -> None:
     from takeover.engine.workspace import settings_copy
 
     with settings_copy(project, stack.name) as copy:
         if operation == "preview":
             stack.preview(config_file=str(copy), on_event=journal.hear)
         elif operation == "up":
-            stack.up(config_file=str(copy), on_event=journal.hear, show_secrets=False)
+            left = list(leaving) or None
+            stack.up(config_file=str(copy), on_event=journal.hear, show_secrets=False, exclude=left)
         elif operation == "refresh":
             stack.refresh(config_file=str(copy), on_event=journal.hear, show_secrets=False)
         else:

@@ -13,6 +13,7 @@ from e2e.conftest import ScratchProject
 from e2e.load import Load
 
 from takeover.adapter import Adapter
+from takeover.client import Client
 
 pytestmark = [pytest.mark.slow, pytest.mark.engine, pytest.mark.usefixtures("engine")]
 
@@ -42,7 +43,7 @@ def test_a_stack_lives_from_up_to_destroy_and_loses_no_request(
     file = tmp_path / "endpoint.json"
     file.write_text(json.dumps(outputs))
     project.use(second)
-    with Load(file) as load:
+    with Load(lambda: Client.from_file(file)) as load:
         project.takeover("up", "--stack", "dev")
         file.write_text(json.dumps(project.outputs()))
         retired_by = time.monotonic() + 60

@@ -10,6 +10,7 @@ from e2e.conftest import ScratchProject
 from e2e.load import Load
 
 from takeover.adapter import Adapter
+from takeover.client import Client
 
 pytestmark = [pytest.mark.slow]
 
@@ -28,7 +29,7 @@ def test_an_endpoint_lives_from_deploy_to_destroy_and_loses_no_request(
     assert file.stat().st_mode & 0o777 == 0o600
     project.takeover("ask", "Hello?", "--outputs", str(file), "--max-tokens", "4")
 
-    with Load(file) as load:
+    with Load(lambda: Client.from_file(file)) as load:
         deploy(second)
         load.wait_for(8)
     assert load.failures == []
