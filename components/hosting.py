@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
 from components.endpoint import Endpoint
 from takeover.providers._base import EndpointSpec, TrainedModel
 from takeover.tiers import Tier
+
+if TYPE_CHECKING:
+    from takeover.planning.fit import Fit
+    from takeover.settings import Settings
 
 __all__ = ["Hosting", "HostingArgs"]
 
@@ -18,20 +23,23 @@ __all__ = ["Hosting", "HostingArgs"]
 class HostingArgs:
     """What to host: adapters on one base (the first is the default), as settled by the stack's settings.
 
-    `protect` is for what must not be deleted by mistake: the resource that is the endpoint.
+    `protect` is for what must not be deleted by mistake: the resource that is the endpoint. `fit` is how base and
+    adapters lie in the GPU's memory, None where the base's shape is not known. `settings` are the whole stack's.
     """
 
     tier: Tier
     models: tuple[TrainedModel, ...]
     spec: EndpointSpec
     protect: bool = False
+    settings: Settings | None = None
+    fit: Fit | None = None
 
 
 class Hosting(pulumi.ComponentResource):
     """The base of the components. Their type tokens (`takeover:hosting:<Tier>`) are in every URN and never change.
 
-    A subclass is made with (name, args, opts) and sets the attributes below, of which the output `endpoint` is made;
-    where it is one resource of the native provider, `_answered_by` sets them all.
+    A subclass is made with (name, args, opts) and sets the attributes below, of which the output `endpoint` is made:
+    by `_answered_by` where one resource of the native provider is the endpoint, else by `_declared`.
     """
 
     url: pulumi.Output[str]
@@ -49,3 +57,31 @@ class Hosting(pulumi.ComponentResource):
         self.replicas_ready = endpoint.replicas_ready
         self.cold_start_measured_ms = endpoint.cold_start_measured_ms
         self.register_outputs({"url": self.url, "model": endpoint.model})
+
+    def _declared(
+        self,
+        args: HostingArgs,
+        *,
+        url: pulumi.Input[str],
+        protocol: str,
+        api_key: pulumi.Input[Any] = None,
+        regions: Sequence[pulumi.Input[str]] = (),
+        replicas_ready: pulumi.Input[Any] = None,
+    ) -> None:
+        """For an endpoint that is made of a cloud's own resources. Without one of the native provider, the component's
+        outputs tell `takeover status` and the like what was asked for (takeover/engine/running.py reads them)."""
+        self.url = pulumi.Output.from_input(url)
+        self.protocol = pulumi.Output.from_input(protocol)
+        self.api_key = pulumi.Output.from_input(api_key)
+        self.regions = pulumi.Output.all(*regions)
+        self.replicas_ready = pulumi.Output.from_input(replicas_ready)
+        self.cold_start_measured_ms = pulumi.Output.from_input(None)
+        self.register_outputs(
+            {
+                "url": self.url,
+                "model": args.models[0].served_name,
+                "provider": args.tier.name,
+                "models": [model.model_dump(mode="json", by_alias=True) for model in args.models],
+                "spec": args.spec.model_dump(mode="json", by_alias=True),
+            }
+        )

@@ -22,7 +22,7 @@ from takeover.outputs import build_outputs
 from takeover.planning import Plan, plan
 from takeover.providers import named_models
 from takeover.providers._base import EndpointSpec
-from takeover.registry import open_source
+from takeover.registry import open_source, trained
 from takeover.settings import NAMESPACE, Settings, check_against_tier, parse_settings
 from takeover.tiers import Tier, tier
 
@@ -33,13 +33,16 @@ def program() -> None:
     """Declare what this stack's settings say."""
     settings = parse_settings(raw_settings(), stack=pulumi.get_stack())
     adapters = open_adapters(settings, project_root())
-    record = tier(settings.hosting.provider)
+    record = tier(settings.hosting.provider, settings.hosting.cluster)
     costs = plan(settings, record)
     for sentence in sentences(settings, adapters, costs):
         pulumi.log.info(sentence)
     spec = build_spec(settings, record, adapters[0].manifest.base, project=pulumi.get_project(), stack=settings.stack)
-    models = named_models(record.name, tuple(adapter.trained_model() for adapter in adapters), spec.options)
-    hosting = component_for(record)("hosting", HostingArgs(record, models, spec, settings.hosting.is_protected))
+    opened = zip(settings.adapter_sources, adapters, strict=True)
+    models = tuple(trained(source.source, adapter) for source, adapter in opened)
+    models = named_models(record.name, models, spec.options, cluster=record.cluster)
+    args = HostingArgs(record, models, spec, settings.hosting.is_protected, settings)
+    hosting = component_for(record)("hosting", args)
     endpoint = build_outputs(
         tier=record,
         models=models,
@@ -92,6 +95,7 @@ def build_spec(settings: Settings, record: Tier, base: str, *, project: str, sta
     return EndpointSpec(
         name=endpoint_name(project, stack, base),
         base=base,
+        cluster=record.cluster or "",
         min_replicas=settings.hosting.min_replicas,
         max_replicas=settings.hosting.max_replicas,
         options=settings.options(),

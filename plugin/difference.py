@@ -78,11 +78,13 @@ def _model_changes(before: Any, after: Any) -> Iterator[Change]:
 
 
 def _content(models: Sequence[Any], index: int) -> Any:
-    """One model without its folder: the digest says what it is, and the same content elsewhere is no change."""
+    """One model without where it lies: the digest says what it is, and the same content elsewhere is no change."""
     if index >= len(models):
         return None
     model = models[index]
-    return {name: value for name, value in model.items() if name != "path"} if isinstance(model, Mapping) else model
+    if not isinstance(model, Mapping):
+        return model
+    return {name: value for name, value in model.items() if name not in ("path", "source")}
 
 
 def _drift(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:

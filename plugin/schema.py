@@ -31,7 +31,7 @@ _REQUIRED_OUTPUTS = ["apiKey", "digests", "healthy", "model", "protocol", "serve
 
 def schema_json(version: str) -> str:
     inputs = {
-        "provider": {"type": "string", "description": "A tier's name (takeover/tiers.py).", "replaceOnChanges": True},
+        "provider": {"type": "string", "description": "A tier's name (takeover/tiers/).", "replaceOnChanges": True},
         "models": {"type": "array", "items": _reference("TrainedModel")},
         "spec": _reference("EndpointSpec"),
     }

@@ -21,6 +21,7 @@ class Variable:
 
 
 _OURS, _HUB, _MODAL, _VLLM, _PULUMI = "takeover", "Hugging Face", "Modal", "vLLM", "Pulumi"
+_KUBE, _AWS = "Kubernetes", "AWS"
 
 VARIABLES: tuple[Variable, ...] = (
     Variable("TAKEOVER_HOME", _OURS, "Folder of state, keys and local endpoints; else `.takeover/` in the project."),
@@ -49,11 +50,14 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("VLLM_CLUSTER_URL", _OURS, "Your vLLM server, or the balancer before several, as applications reach it."),
     Variable("VLLM_API_KEY", _VLLM, "The server's key (vLLM's own variable), which applications get.", secret=True),
     Variable("VLLM_ADMIN_API_KEY", _OURS, "The key for loading adapters, where it is another one.", secret=True),
+    Variable("KUBECONFIG", _KUBE, "The file of clusters and users; else `~/.kube/config`."),
+    Variable("TAKEOVER_API_KEY", _OURS, "The key of an endpoint on Kubernetes, where no Secret is named.", secret=True),
     Variable("PULUMI_BACKEND_URL", _PULUMI, "Where states are kept; else a folder in TAKEOVER_HOME."),
     Variable("PULUMI_CONFIG_PASSPHRASE", _PULUMI, "Encrypts secrets in the state; else one is made.", secret=True),
     Variable("PULUMI_CONFIG_PASSPHRASE_FILE", _PULUMI, "A file that holds it."),
-    Variable("AWS_ACCESS_KEY_ID", "AWS", "For `s3://`; read by s3fs, as AWS_PROFILE and a machine's role are."),
-    Variable("AWS_SECRET_ACCESS_KEY", "AWS", "The secret that goes with it.", secret=True),
+    Variable("AWS_ACCESS_KEY_ID", _AWS, "Of whoever deploys; AWS_PROFILE, SSO and a machine's role do as well."),
+    Variable("AWS_SECRET_ACCESS_KEY", _AWS, "The secret that goes with it.", secret=True),
+    Variable("AWS_REGION", _AWS, "The region, where a stack names none."),
     Variable("GOOGLE_APPLICATION_CREDENTIALS", "Google", "For `gs://`; read by gcsfs: a file with the key."),
 )
 

@@ -96,6 +96,7 @@ class EndpointOutputs(_Output):
 
     schema_version: Literal[1] = 1
     provider: str = Field(description="The tier that serves it, a key of takeover.tiers.TIERS.")
+    cluster: str | None = Field(None, description="The kind of cluster, where the tier has a choice.")
     url: str = Field(description="The base URL that an SDK of the protocol takes; for openai it ends in /v1.")
     protocol: Protocol = "openai"
     model: str = Field(description="The name to ask for where the caller names no adapter: that of the first one.")
@@ -143,6 +144,7 @@ def build_outputs(
     return {
         "schemaVersion": 1,
         "provider": tier.name,
+        "cluster": tier.cluster,
         "url": url,
         "protocol": protocol,
         "model": models[0].served_name,

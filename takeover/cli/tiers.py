@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from takeover.cli._terminal import err, out, print_json
-from takeover.tiers import TIERS, Feature, No, Tier, Yes, tier
+from takeover.tiers import Feature, No, Tier, Yes, all_tiers, tier
 
 __all__ = ["register"]
 
@@ -19,11 +19,12 @@ def register(app: typer.Typer) -> None:
 
 
 def tiers(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One tier, in words.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One tier, in words, or NAME/CLUSTER.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON document, for a program.")] = False,
 ) -> None:
     """What each hosting tier can and cannot do; with a name, one tier with its reasons."""
-    chosen = [tier(name)] if name is not None else list(TIERS.values())
+    first, _, cluster = (name or "").partition("/")
+    chosen = [tier(first, cluster or None)] if name is not None else list(all_tiers())
     if json:
         values = [_plain(record) for record in chosen]
         print_json(values[0] if name is not None else values)
@@ -36,10 +37,10 @@ def tiers(
 
 
 def _print_matrix(records: list[Tier]) -> None:
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table("", *(record.name for record in records))
+    table = Table(Column("", no_wrap=True), *(record.row for record in records))
     facts = [list(_facts(record)) for record in records]
     answers = [[_word(record.supports[feature]) for record in records] for feature in Feature]
     for same in zip(*facts, strict=True):
@@ -57,14 +58,14 @@ def _facts(record: Tier) -> Iterator[tuple[str, str]]:
     yield "environments", ", ".join(record.environments)
     yield "cold start", f"{cold.low_ms / 1000:g} to {cold.high_ms / 1000:g} s"
     yield "largest rank", str(record.largest_rank)
-    yield "variables", ", ".join(record.environment_variables) or "none"
 
 
 def _rows(record: Tier) -> Iterator[tuple[str, str]]:
     """The whole record in words."""
-    yield "tier", record.name
+    yield "tier", record.row
     yield "what it is", record.summary
     yield from _facts(record)
+    yield "variables", ", ".join(record.environment_variables) or "none"
     yield "source of the cold start", f"{record.cold_start.source} ({record.cold_start.date})"
     yield "autoscaling signal", record.autoscaling_signal
     for feature in Feature:
@@ -98,6 +99,7 @@ def _plain(record: Tier) -> dict[str, Any]:
     cold = record.cold_start
     return {
         "name": record.name,
+        "cluster": record.cluster,
         "kind": record.kind.value,
         "summary": record.summary,
         "environmentVariables": list(record.environment_variables),

@@ -18,11 +18,12 @@ __all__ = ["Noted", "forget", "note", "noted", "noted_all"]
 
 @dataclass(frozen=True)
 class Noted:
-    """One deployment: the endpoint's name, its tier, and the whole path of its outputs file."""
+    """One deployment: the endpoint's name, its tier, the whole path of its outputs file, its kind of cluster."""
 
     name: str
     provider: str
     outputs: str
+    cluster: str | None = None
 
 
 def note(entry: Noted) -> None:

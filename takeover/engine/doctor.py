@@ -17,7 +17,7 @@ from typing import Literal
 
 from takeover.errors import TakeoverError
 from takeover.home import home_dir, project_root
-from takeover.tiers import TIERS, Tier
+from takeover.tiers import Tier, tier
 
 __all__ = ["CHECKS", "Case", "Check", "Finding", "examine", "tier_of_stack"]
 
@@ -32,8 +32,8 @@ class Case:
     stack: str | None = None
     tier: Tier | None = None
 
-    def needs(self, name: str) -> bool:
-        return self.tier is not None and self.tier.name == name
+    def needs(self, row: str) -> bool:
+        return self.tier is not None and self.tier.row == row
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """`look` gives (level, what it saw, fix) and may raise a TakeoverError, which is a problem."""
+    """`look` gives (level, what it saw, fix), may raise a TakeoverError, which is a problem; `tier` is a `Tier.row`."""
 
     name: str
     look: Callable[[Case], tuple[Level, str, str]]
@@ -59,7 +59,7 @@ class Check:
         """A tier's own check is for stacks of that tier, and for a machine that has its variables set."""
         if self.tier is None or case.tier is not None:
             return self.tier is None or case.needs(self.tier)
-        variables = TIERS[self.tier].environment_variables
+        variables = tier(*self.tier.split("/")).environment_variables
         return not variables or any(os.environ.get(variable) for variable in variables)
 
 
@@ -68,7 +68,8 @@ def tier_of_stack(stack: str) -> Case:
     from takeover.engine.project import stack_file
     from takeover.settings import settings_from_stack_file
 
-    return Case(stack, TIERS[settings_from_stack_file(stack_file(project_root(), stack)).hosting.provider])
+    hosting = settings_from_stack_file(stack_file(project_root(), stack)).hosting
+    return Case(stack, tier(hosting.provider, hosting.cluster))
 
 
 def examine(case: Case, checks: Sequence[Check] | None = None) -> list[Finding]:
@@ -192,5 +193,5 @@ CHECKS: tuple[Check, ...] = (
     Check("Hugging Face Hub", _hub, timeout_s=20.0),
     Check("Modal's tools", _modal_tool, tier="modal"),
     Check("Modal's token", _modal_token, tier="modal", timeout_s=20.0),
-    Check("vLLM server", _vllm, tier="dedicated-vllm", timeout_s=15.0),
+    Check("vLLM server", _vllm, tier="dedicated-vllm/existing", timeout_s=15.0),
 )

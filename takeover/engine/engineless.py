@@ -21,7 +21,7 @@ from takeover.outputs import EndpointOutputs, build_outputs, outputs_from_file, 
 from takeover.planning import plan
 from takeover.providers import named_models, provider_for
 from takeover.providers._base import Endpoint, EndpointSpec, TrainedModel
-from takeover.registry import is_address, parse_address, pull, resolve
+from takeover.registry import is_address, parse_address, pull, resolve, trained
 from takeover.settings import Settings, parse_settings
 from takeover.tiers import tier
 
@@ -47,17 +47,17 @@ def put_up(
     `adapters` are folders or addresses (takeover.registry), `options` what a stack says under `takeover:<provider>`.
     Raises Refused for bad input, else what the provider raises.
     """
-    tier(provider)  # before anything is pulled for it
+    tier(provider, cluster)  # before anything is pulled for it
     sources, opened = zip(*(_opened(text, say) for text in adapters), strict=True)
     settings = _settings(provider, sources, cluster, options or {})
-    models = tuple(adapter.trained_model() for adapter in opened)
+    models = tuple(trained(source["source"], adapter) for source, adapter in zip(sources, opened, strict=True))
     spec = _spec(settings, models[0].base, outputs)
-    models = named_models(provider, models, spec.options)
+    models = named_models(provider, models, spec.options, cluster=cluster)
     before = _desk.noted(spec.name)
     _require_same_tier(before, provider, outputs)
-    _desk.note(_desk.Noted(spec.name, provider, str(outputs.resolve())))
+    _desk.note(_desk.Noted(spec.name, provider, str(outputs.resolve()), cluster))
     try:
-        endpoint = asyncio.run(provider_for(provider).deploy(models, spec))
+        endpoint = asyncio.run(provider_for(provider, cluster).deploy(models, spec))
     except Refused:
         if before is None:
             _desk.forget(spec.name)
@@ -98,6 +98,7 @@ def _spec(settings: Settings, base: str, outputs: Path) -> EndpointSpec:
     return EndpointSpec(
         name=name,
         base=base,
+        cluster=settings.hosting.cluster or "",
         min_replicas=settings.hosting.min_replicas,
         max_replicas=settings.hosting.max_replicas,
         options=settings.options(),
@@ -117,7 +118,7 @@ def _require_same_tier(before: _desk.Noted | None, provider: str, outputs: Path)
 
 
 def _outputs(settings: Settings, models: tuple[TrainedModel, ...], endpoint: Endpoint) -> EndpointOutputs:
-    record = tier(settings.hosting.provider)
+    record = tier(settings.hosting.provider, settings.hosting.cluster)
     plain = build_outputs(
         tier=record,
         models=models,
@@ -138,7 +139,13 @@ def take_down(outputs: Path) -> bool:
     """Remove the endpoint of `outputs` and the file; False where there was nothing, which is a success too."""
     written, name = outputs_from_file(outputs) if outputs.exists() else None, name_for(outputs)
     entry = _desk.noted(name)
-    provider = provider_for(entry.provider if entry else written.provider if written else "local")
+    provider = (
+        provider_for(entry.provider, entry.cluster)
+        if entry
+        else provider_for(written.provider, written.cluster)
+        if written
+        else provider_for("local")
+    )
     endpoint = asyncio.run(provider.find(name))
     if endpoint is None and written is not None and ask_health(written.url)[0]:
         raise Refused(

@@ -6,6 +6,7 @@ import asyncio
 
 from takeover.engine.state import Pending
 from takeover.providers import provider_for
+from takeover.providers._base import InferenceProvider
 
 __all__ = ["remove"]
 
@@ -19,11 +20,10 @@ def remove(pending: Pending) -> bool:
     spec = pending.inputs.get("spec")
     if pending.type != _ENDPOINT or not isinstance(spec, dict):
         return False
-    return asyncio.run(_remove(str(pending.inputs["provider"]), str(spec["name"])))
+    return asyncio.run(_remove(provider_for(str(pending.inputs["provider"]), spec.get("cluster")), str(spec["name"])))
 
 
-async def _remove(provider_name: str, name: str) -> bool:
-    provider = provider_for(provider_name)
+async def _remove(provider: InferenceProvider, name: str) -> bool:
     endpoint = await provider.find(name)
     if endpoint is None:
         await asyncio.sleep(_ORPHAN_S)

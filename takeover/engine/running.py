@@ -27,8 +27,9 @@ from takeover.providers._base import (
 
 __all__ = ["ENDPOINT_TYPE", "Running", "endpoint_inputs", "figures", "inspect", "of_outputs", "of_stack", "scale"]
 
-# The resource of the native provider (plugin/), which every component has one of.
+# The resource of the native provider (plugin/); a component that has none registers the same as its own outputs.
 ENDPOINT_TYPE = "takeover:index:Endpoint"
+_COMPONENTS = "takeover:hosting:"
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,14 @@ class Running:
 
 
 def endpoint_inputs(state: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The inputs of the endpoints in a state's deployment, but for those that are only waiting to be deleted."""
+    """`provider`, `models` and `spec` of the endpoints in a state, but for those only waiting to be deleted."""
     for resource in state.get("resources") or ():
-        if resource.get("type") == ENDPOINT_TYPE and not resource.get("delete"):
+        if resource.get("delete"):
+            continue
+        if resource.get("type") == ENDPOINT_TYPE:
             yield resource.get("inputs") or {}
+        elif str(resource.get("type")).startswith(_COMPONENTS) and "spec" in (resource.get("outputs") or {}):
+            yield resource["outputs"]
 
 
 def of_stack(stack: str) -> Running:
@@ -55,7 +60,7 @@ def of_stack(stack: str) -> Running:
         raise NotUp(stack)
     spec = EndpointSpec.model_validate(found["spec"])
     models = tuple(TrainedModel.model_validate(model) for model in found["models"])
-    provider = provider_for(str(found["provider"]))
+    provider = provider_for(str(found["provider"]), spec.cluster or None)
     if isinstance(provider, Knowing):
         provider = provider.knowing(models, spec)
     return Running(f"the stack {stack}", spec.name, provider, f"takeover up --stack {stack}")
@@ -65,8 +70,9 @@ def of_outputs(outputs: Path) -> Running:
     """The endpoint that an outputs file of `takeover deploy` stands for; Refused where there is no such file."""
     name = name_for(outputs)
     entry = _desk.noted(name)
-    provider = entry.provider if entry is not None else outputs_from_file(outputs).provider
-    return Running(str(outputs), name, provider_for(provider), f"takeover deploy --outputs {outputs} ...")
+    known = entry if entry is not None else outputs_from_file(outputs)
+    provider = provider_for(known.provider, known.cluster)
+    return Running(str(outputs), name, provider, f"takeover deploy --outputs {outputs} ...")
 
 
 def figures(running: Running) -> InferenceMetrics:

@@ -68,6 +68,7 @@ def _health(stack: str, endpoint: Mapping[str, Any]) -> tuple[bool, str]:
     from takeover.tiers import TIERS, Feature
 
     record = TIERS.get(str(endpoint.get("provider")))
+    record = record and record.on(endpoint.get("cluster"))
     if record is None or not record.answers(Feature.SCALE_TO_ZERO):
         return ask_health(str(endpoint["url"]))
     from takeover.engine.running import inspect, of_stack

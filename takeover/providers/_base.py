@@ -33,7 +33,8 @@ class _Value(BaseModel):
 class TrainedModel(_Value):
     """One adapter as it is deployed: verified on opening, named by its content.
 
-    `served_name` is `<name>@<first 12 hex of digest>`: two versions never share a name.
+    `served_name` is `<name>@<first 12 hex of digest>`: two versions never share a name. `path` is its folder on this
+    machine, `source` the pinned address from which others fetch it (`hf://org/name@<commit>`), empty where it has none.
     """
 
     name: str
@@ -42,17 +43,20 @@ class TrainedModel(_Value):
     path: str
     base: str
     rank: int
+    source: str = ""
 
 
 class EndpointSpec(_Value):
     """What is to be served under `name` (unique per account: `<project>-<stack>-...`), by the adapters given beside it.
 
     `base` is a base as `takeover.bases` writes it (revision pinned); `options` are the tier's own settings
-    (`takeover:<provider>`), already validated; `labels` mark whatever is created as ours.
+    (`takeover:<provider>`), already validated; `labels` mark whatever is created as ours. `cluster` is the kind of
+    cluster, empty where the tier has no choice.
     """
 
     name: str
     base: str
+    cluster: str = ""
     min_replicas: int = 1
     max_replicas: int = 1
     options: Mapping[str, Any] = Field(default_factory=dict)

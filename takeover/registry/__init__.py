@@ -11,6 +11,7 @@ from pathlib import Path
 
 from takeover.adapter import Adapter, open_adapter
 from takeover.errors import Refused
+from takeover.providers._base import TrainedModel
 from takeover.registry._types import Pushed, Say, Version, quiet
 from takeover.registry.address import SCHEMES, Address, is_address, parse_address
 
@@ -25,6 +26,7 @@ __all__ = [
     "pull",
     "push",
     "resolve",
+    "trained",
     "versions",
 ]
 
@@ -112,3 +114,9 @@ def open_source(source: str, *, digest: str | None, root: Path, say: Say = quiet
     if address.kind == "file":
         address = replace(address, path=str(root / Path(address.path).expanduser()))
     return pull(address, digest=digest, say=say)
+
+
+def trained(source: str, adapter: Adapter) -> TrainedModel:
+    """The adapter of a stack's source as providers deploy it: with its address where others can fetch it from there."""
+    is_public = is_address(source) and parse_address(source).kind != "file"
+    return adapter.trained_model().model_copy(update={"source": source if is_public else ""})

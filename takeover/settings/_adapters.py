@@ -141,7 +141,7 @@ def check_against_tier(
 
     `manifests` are those of `settings.adapter_sources`, in that order. Pure: the caller opens the adapters, and raises.
     """
-    record = tiers[settings.hosting.provider]
+    record = tiers[settings.hosting.provider].on(settings.hosting.cluster)
     pairs = list(zip(settings.adapter_sources, manifests, strict=True))
     mistakes: list[Refused] = []
     for index, (source, manifest) in enumerate(pairs):

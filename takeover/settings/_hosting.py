@@ -74,6 +74,8 @@ def read_hosting(value: Any, tiers: Mapping[str, Tier]) -> tuple[Hosting | None,
     environment = environment_of(value)
     provider = value.get("provider")
     record = tiers.get(provider) if isinstance(provider, str) else None
+    if record is not None and isinstance(value.get("cluster"), str):
+        record = record.on(value["cluster"])
     shape = _SHAPES[environment] if environment else None
     hosting, mistakes = validate(Hosting, "hosting", _filled(value, shape, record))
     if environment is not None:
@@ -81,15 +83,15 @@ def read_hosting(value: Any, tiers: Mapping[str, Tier]) -> tuple[Hosting | None,
     mistakes += _provider_mistakes(value, tiers)
     if hosting is not None and hosting.provider in tiers:
         mistakes += _order_mistakes(hosting)
-        mistakes += _capability_mistakes(hosting, tiers[hosting.provider], tiers)
+        mistakes += _capability_mistakes(hosting, tiers[hosting.provider].on(hosting.cluster), tiers)
     return hosting, mistakes
 
 
 def _filled(value: Mapping[str, Any], shape: _Shape | None, record: Tier | None) -> dict[str, Any]:
-    """With the environment's defaults; a tier that cannot be at zero replicas is not asked to."""
+    """With the environment's defaults; zero replicas are a default only where the vendor wakes them by itself."""
     if shape is None:
         return {**_PLACEHOLDERS, **value}
-    least = {} if record is None or record.answers(Feature.SCALE_TO_ZERO) else {"minReplicas": 1}
+    least = {} if record is None or record.kind is Kind.SERVERLESS_GPU else {"minReplicas": 1}
     return {**_PLACEHOLDERS, **shape.defaults, **least, "coldStartTolerance": shape.tolerance, **value}
 
 

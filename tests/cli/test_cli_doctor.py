@@ -16,7 +16,7 @@ from takeover.cli import app
 from takeover.engine import doctor
 from takeover.engine.doctor import CHECKS, Case, Check, Finding, examine
 from takeover.errors import AuthError
-from takeover.tiers import TIERS
+from takeover.tiers import TIERS, all_tiers
 
 TOKEN = "hf_that-must-not-be-seen"
 
@@ -29,7 +29,7 @@ def look(name: str, tier: str | None = None) -> Finding:
 
 
 def test_every_tier_with_credentials_has_a_check_that_asks_for_them() -> None:
-    with_variables = {name for name, record in TIERS.items() if record.environment_variables}
+    with_variables = {record.row for record in all_tiers() if record.environment_variables}
     assert with_variables - {check.tier for check in CHECKS} == set()
 
 
@@ -39,7 +39,7 @@ def test_a_tier_s_checks_are_for_its_stacks_and_for_who_has_its_variables(monkey
 
     assert chosen(Case()) == {None, "local"}
     monkeypatch.setenv("VLLM_CLUSTER_URL", "http://127.0.0.1:9")
-    assert chosen(Case()) == {None, "local", "dedicated-vllm"}
+    assert chosen(Case()) == {None, "local", "dedicated-vllm/existing"}
     assert chosen(Case("staging", TIERS["modal"])) == {None, "modal"}
 
 

@@ -77,8 +77,8 @@ class Cloud:
 def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cloud:
     provider = Cloud()
     for module in (engineless, running):
-        monkeypatch.setattr(module, "provider_for", lambda _name: provider)
-    monkeypatch.setattr(engineless, "named_models", lambda _name, models, _options: models)
+        monkeypatch.setattr(module, "provider_for", lambda _name, _cluster=None: provider)
+    monkeypatch.setattr(engineless, "named_models", lambda _name, models, _options, cluster: models)
     monkeypatch.chdir(tmp_path)
     make_adapter(tmp_path / "tone", name="tone")
     return provider
@@ -121,7 +121,7 @@ class Bad:
 
 BAD = (
     Bad("a tier that there is not", ("--provider", "nimbus", "--adapter", "tone"), "no tier 'nimbus'"),
-    Bad("a cluster that is not built", (*DEPLOY[1:3], "--cluster", "eks", "--adapter", "tone"), "eks"),
+    Bad("a cluster that is not built", (*DEPLOY[1:3], "--cluster", "vast", "--adapter", "tone"), "vast"),
     Bad("an option that is none", ("--adapter", "tone", "--option", "drainSeconds"), "no KEY=VALUE"),
     Bad("an option that the tier has not", ("--adapter", "tone", "--option", "colour=red"), "colour"),
     Bad("a branch of nobody's", ("--adapter", "ftp://a/b"), "no place for adapters"),

@@ -89,7 +89,7 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Nimbus]]:
 def nimbus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tier]:
     """The page's files beside the project's own, and its record in the registry."""
     blocks = dict(re.findall(r"^```python\n# (\S+)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL))
-    assert list(blocks) == ["takeover/providers/nimbus.py", "takeover/tiers.py", "components/nimbus.py"]
+    assert list(blocks) == ["takeover/providers/nimbus.py", "takeover/tiers/_nimbus.py", "components/nimbus.py"]
     for name in ("takeover/providers/nimbus.py", "components/nimbus.py"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text(blocks[name])
@@ -98,7 +98,7 @@ def nimbus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tier]:
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
     importlib.invalidate_caches()
     made: dict[str, Any] = {}
-    exec(compile(blocks["takeover/tiers.py"], str(PAGE), "exec"), made)
+    exec(compile(blocks["takeover/tiers/_nimbus.py"], str(PAGE), "exec"), made)
     record: Tier = made["NIMBUS"]
     monkeypatch.setattr(tiers, "TIERS", MappingProxyType({**tiers.TIERS, record.name: record}))
     yield record

@@ -99,6 +99,7 @@ def test_the_output_endpoint_is_whole_and_its_key_alone_is_secret(root: Path, mo
         "endpoint": {
             "schemaVersion": 1,
             "provider": "local",
+            "cluster": None,
             "url": "http://127.0.0.1:8000/v1",
             "protocol": "openai",
             "model": adapter.served_name,
@@ -164,12 +165,14 @@ def model(adapter: Adapter) -> dict[str, Any]:
         "path": str(adapter.path),
         "base": "tiny",
         "rank": 4.0,
+        "source": "",
     }
 
 
 SPEC = {
     "name": endpoint_name("takeover", "dev", "tiny"),
     "base": "tiny",
+    "cluster": "",
     "minReplicas": 1.0,
     "maxReplicas": 1.0,
     "options": {

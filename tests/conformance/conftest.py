@@ -1,6 +1,6 @@
 """Fixtures of the conformance suite (ground.py, worlds.py), and what docs/conformance.md is made of.
 
-With CONFORMANCE_JSON=FILE in the environment a run writes what it found there: tier -> case -> tests run, passed, and
+With CONFORMANCE_JSON=FILE in the environment a run writes what it found there: record -> case -> tests run, passed, and
 requests checked. `make conformance` does so for docs/conformance.json.
 """
 
@@ -12,9 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from ground import ground
-
-from takeover.tiers import TIERS
+from ground import ROWS, ground
 
 __all__ = ["ground"]
 
@@ -23,7 +21,7 @@ _found: dict[str, dict[str, dict[str, int | None]]] = defaultdict(dict)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    tier = next((name for name in sorted(TIERS, key=len, reverse=True) if f"[{name}" in report.nodeid), None)
+    tier = next((name for name in sorted(ROWS, key=len, reverse=True) if f"[{name}" in report.nodeid), None)
     if not _TARGET or tier is None or "conformance" not in report.nodeid:
         return
     case = report.nodeid.rpartition("::")[2].partition("[")[0]

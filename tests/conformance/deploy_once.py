@@ -1,6 +1,7 @@
-"""Deploy in a process of its own, and die by SIGKILL when a step is reached: `deploy_once.py TIER STEP < JSON`.
+"""Deploy in a process of its own, and die by SIGKILL when a step is reached: `deploy_once.py ROW STEP < JSON`.
 
-STEP is the number of the step to die at, -1 for none. Prints the steps that it went through, one a line.
+ROW is a tier or tier/cluster; STEP is the number of the step to die at, -1 for none. Prints the steps that it went
+through, one a line.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from takeover.providers._progress import reporting
 
 
 def main() -> None:
-    tier, die_at = sys.argv[1], int(sys.argv[2])
+    tier, _, cluster = sys.argv[1].partition("/")
+    die_at = int(sys.argv[2])
     given = json.load(sys.stdin)
     models = tuple(TrainedModel.model_validate(model) for model in given["models"])
     steps: list[str] = []
@@ -30,7 +32,7 @@ def main() -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     with reporting(listen):
-        asyncio.run(provider_for(tier).deploy(models, EndpointSpec.model_validate(given["spec"])))
+        asyncio.run(provider_for(tier, cluster or None).deploy(models, EndpointSpec.model_validate(given["spec"])))
 
 
 main()

@@ -1,4 +1,4 @@
-"""The ground that the conformance suite stands on: one fake world per tier of the registry."""
+"""The ground that the conformance suite stands on: one fake world per record of the registry, clusters apart."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from worlds import WORLDS, World
 
 from takeover.providers import provider_for
 from takeover.providers._base import InferenceProvider
-from takeover.tiers import TIERS, Tier
+from takeover.tiers import Tier, all_tiers
 
 __all__ = ["Ground", "ground"]
+
+ROWS = {record.row: record for record in all_tiers()}
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,12 @@ class Ground:
     folder: Path
 
 
-@pytest.fixture(params=list(TIERS))
+@pytest.fixture(params=list(ROWS))
 def ground(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
-    record = TIERS[request.param]
-    world = WORLDS[record.name](tmp_path, monkeypatch)
+    record = ROWS[request.param]
+    world = WORLDS[record.row](tmp_path, monkeypatch)
     try:
-        yield Ground(record, provider_for(record.name), world, tmp_path)
+        yield Ground(record, provider_for(record.name, record.cluster), world, tmp_path)
         assert world.violations() == []
         request.node.user_properties.append(("requests", world.requests()))
     finally:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from ground import Ground
+from ground import ROWS, Ground
 from worlds import WORLDS, make_model, make_spec
 
 from takeover.errors import TakeoverError
 from takeover.providers._base import Endpoint, InferenceProvider
 from takeover.providers._progress import reporting
-from takeover.tiers import TIERS
 
 NAME = "demo-dev-0a1b2c3d"
 
 
 def test_every_tier_has_a_world_and_no_world_is_without_a_tier() -> None:
-    assert sorted(WORLDS) == sorted(TIERS)
+    assert sorted(WORLDS) == sorted(ROWS)
 
 
 async def test_a_provider_bears_its_tier_s_name_and_the_whole_protocol(ground: Ground) -> None:

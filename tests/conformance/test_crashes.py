@@ -20,7 +20,7 @@ PATIENCE_S = 60
 
 def start_child(ground: Ground, model: TrainedModel, name: str, die_at: int) -> subprocess.Popen[str]:
     given = {"models": [model.model_dump(mode="json")], "spec": make_spec(name).model_dump(mode="json")}
-    command = [sys.executable, str(CHILD), ground.tier.name, str(die_at)]
+    command = [sys.executable, str(CHILD), ground.tier.row, str(die_at)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert child.stdin is not None
     child.stdin.write(json.dumps(given))

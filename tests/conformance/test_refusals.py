@@ -12,7 +12,7 @@ from worlds import make_model, make_spec
 
 from takeover.errors import Refused
 from takeover.providers._base import Endpoint
-from takeover.tiers import TIERS, Feature, No
+from takeover.tiers import Feature, No, all_tiers
 
 NAME = "demo-dev-0a1b2c3d"
 
@@ -86,7 +86,7 @@ ASKINGS = [
 # Qualities of a tier that the settings' rules judge; no call of the protocol asks for them.
 QUALITIES = {Feature.RUNTIME_SWAP, Feature.STREAMING, Feature.WARM, Feature.UNLIMITED_RATE}
 
-ROWS = [(tier.name, asking) for tier in TIERS.values() for asking in ASKINGS if not tier.answers(asking.feature)]
+ROWS = [(tier.row, asking) for tier in all_tiers() for asking in ASKINGS if not tier.answers(asking.feature)]
 
 
 def test_every_feature_can_be_asked_for_or_is_a_quality() -> None:

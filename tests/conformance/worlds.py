@@ -1,4 +1,4 @@
-"""What the conformance suite needs of a tier: a fake world of its vendor. One class per tier, one row in WORLDS."""
+"""What the conformance suite needs of a tier: a fake world of its vendor. One row in WORLDS for each record."""
 
 from __future__ import annotations
 
@@ -172,4 +172,4 @@ def make_spec(name: str, **changes: object) -> EndpointSpec:
     return EndpointSpec.model_validate({"name": name, "base": BASE, **changes})
 
 
-WORLDS: Mapping[str, type[World]] = {"local": LocalWorld, "modal": ModalWorld, "dedicated-vllm": VllmWorld}
+WORLDS: Mapping[str, type[World]] = {"local": LocalWorld, "modal": ModalWorld, "dedicated-vllm/existing": VllmWorld}

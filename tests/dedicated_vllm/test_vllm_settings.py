@@ -149,13 +149,13 @@ def test_all_options_are_read() -> None:
     assert parse_options(settings.options()) == settings.dedicated_vllm
 
 
-@pytest.mark.parametrize("cluster", ["eks", "kubernetes", "runpod", "lambda", "vast"])
+@pytest.mark.parametrize("cluster", ["runpod", "lambda", "vast"])
 def test_a_cluster_that_is_not_built_yet_is_refused_with_the_way_out(cluster: str) -> None:
     with pytest.raises(Refusals) as caught:
         parse_settings(raw({}, cluster=cluster), stack="prod")
     assert [str(mistake) for mistake in caught.value.mistakes] == [
         f"takeover:hosting.cluster is {cluster}, but a cluster of the kind {cluster} is not built yet.\n"
-        "  Use existing, with the address of servers that run there in VLLM_CLUSTER_URL."
+        "  Use kubernetes, eks, or existing with the address of servers that run there in VLLM_CLUSTER_URL."
     ]
 
 

@@ -51,6 +51,7 @@ def test_the_program_exports_every_field_and_never_looks_into_an_output() -> Non
     assert built == {
         "schemaVersion": 1,
         "provider": "local",
+        "cluster": None,
         "url": url,
         "protocol": "openai",
         "model": "tone@" + "a" * 12,
