@@ -24,10 +24,10 @@ class Connection:
     """Where to ask now. The SDK's clients are made on first use and keep their connections open."""
 
     def __init__(self, outputs: EndpointOutputs, *, timeout_s: float, max_retries: int) -> None:
-        if outputs.protocol != "openai":
+        if outputs.protocol not in ("openai", "sagemaker"):
             raise Refused(
                 f"the protocol {outputs.protocol} of {outputs.provider} is not built yet",
-                why="This client speaks openai.",
+                why="This client speaks openai and sagemaker.",
                 fix="Ask the endpoint with the vendor's own SDK, or use a tier that speaks openai.",
             )
         self.outputs = outputs
@@ -48,6 +48,10 @@ class Connection:
         import openai
 
         http = openai.DefaultHttpxClient(trust_env=False) if self._is_loopback() else None
+        if self.outputs.protocol == "sagemaker":
+            from takeover.client._sagemaker import http_client
+
+            http = http_client(self.outputs, trust_env=not self._is_loopback())
         return _without_account(openai.OpenAI(http_client=http, **self._arguments()))
 
     def async_sdk(self) -> AsyncOpenAI:
@@ -63,6 +67,10 @@ class Connection:
         import openai
 
         http = openai.DefaultAsyncHttpxClient(trust_env=False) if self._is_loopback() else None
+        if self.outputs.protocol == "sagemaker":
+            from takeover.client._sagemaker import async_http_client
+
+            http = async_http_client(self.outputs, trust_env=not self._is_loopback())
         return _without_account(openai.AsyncOpenAI(http_client=http, **self._arguments()))
 
     def close(self) -> None:

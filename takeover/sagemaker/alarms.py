@@ -2,7 +2,7 @@
 
 SageMaker's latencies are in MICROSECONDS (AWS/SageMaker; docs.aws.amazon.com/sagemaker/latest/dg/
 monitoring-cloudwatch.html). `ModelLatency` ends with the whole answer; `FirstChunkModelLatency` with the first piece of
-a streamed one: AWS's tables name it among the streaming metrics (read 2026-11-25), and no account was at hand to see it.
+a streamed one: AWS names it among the streaming metrics (read 2026-11-25), and no account was at hand to see it.
 """
 
 from __future__ import annotations
