@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from worlds import WORLDS, World
+from worlds import WORLDS, World, make_model, make_spec
 
 from takeover.providers import provider_for
-from takeover.providers._base import InferenceProvider
+from takeover.providers._base import EndpointSpec, InferenceProvider, TrainedModel
 from takeover.tiers import Tier, all_tiers
 
 __all__ = ["Ground", "ground"]
@@ -26,6 +26,14 @@ class Ground:
     provider: InferenceProvider
     world: World
     folder: Path
+
+    def model(self, mark: str, *, name: str = "tone", rank: int = 8) -> TrainedModel:
+        """An adapter, made once, as this tier takes one: `mark` is one hexadecimal digit, and decides its weights."""
+        return self.world.dressed(make_model(self.folder, mark, name=name, rank=rank))
+
+    def spec(self, name: str, **changes: object) -> EndpointSpec:
+        """What is asked for, as this tier takes it."""
+        return self.world.wanted(make_spec(name, **changes))
 
 
 @pytest.fixture(params=list(ROWS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ground import ROWS, Ground
-from worlds import WORLDS, make_model, make_spec
+from worlds import WORLDS
 
 from takeover.errors import TakeoverError
 from takeover.providers._base import Endpoint, InferenceProvider
@@ -27,8 +27,8 @@ async def test_an_endpoint_that_was_never_made_is_not_found(ground: Ground) -> N
 
 
 async def test_a_deployed_endpoint_answers_and_tells_what_it_serves(ground: Ground) -> None:
-    model = make_model(ground.folder, "a")
-    endpoint = await ground.provider.deploy((model,), make_spec(NAME))
+    model = ground.model("a")
+    endpoint = await ground.provider.deploy((model,), ground.spec(NAME))
     told = await ground.provider.describe(endpoint)
     assert told is not None
     assert (told.healthy, told.digests, told.models) == (True, (model.digest,), (model.served_name,))
@@ -38,17 +38,17 @@ async def test_a_deployed_endpoint_answers_and_tells_what_it_serves(ground: Grou
 
 
 async def test_deploying_twice_makes_one_endpoint(ground: Ground) -> None:
-    model = make_model(ground.folder, "a")
-    first = await ground.provider.deploy((model,), make_spec(NAME))
-    second = await ground.provider.deploy((model,), make_spec(NAME))
+    model = ground.model("a")
+    first = await ground.provider.deploy((model,), ground.spec(NAME))
+    second = await ground.provider.deploy((model,), ground.spec(NAME))
     assert second == first
     assert ground.world.existing(NAME) == 1
 
 
 async def test_another_version_takes_the_place_of_the_one_before(ground: Ground) -> None:
-    old, new = make_model(ground.folder, "a"), make_model(ground.folder, "b")
-    await ground.provider.deploy((old,), make_spec(NAME))
-    endpoint = await ground.provider.deploy((new,), make_spec(NAME))
+    old, new = ground.model("a"), ground.model("b")
+    await ground.provider.deploy((old,), ground.spec(NAME))
+    endpoint = await ground.provider.deploy((new,), ground.spec(NAME))
     told = await ground.provider.describe(endpoint)
     assert told is not None
     assert (endpoint.models, told.digests) == ((new.served_name,), (new.digest,))
@@ -56,7 +56,7 @@ async def test_another_version_takes_the_place_of_the_one_before(ground: Ground)
 
 
 async def test_destroying_leaves_nothing_and_twice_is_silent(ground: Ground) -> None:
-    endpoint = await ground.provider.deploy((make_model(ground.folder, "a"),), make_spec(NAME))
+    endpoint = await ground.provider.deploy((ground.model("a"),), ground.spec(NAME))
     await ground.provider.destroy(endpoint)
     await ground.provider.destroy(endpoint)
     assert ground.world.existing(NAME) == 0
@@ -67,21 +67,21 @@ async def test_destroying_leaves_nothing_and_twice_is_silent(ground: Ground) -> 
 async def test_a_server_that_dies_while_starting_shows_its_last_words(ground: Ground) -> None:
     ground.world.next_start_dies("there is no memory for the base")
     with pytest.raises(TakeoverError, match="there is no memory for the base"):
-        await ground.provider.deploy((make_model(ground.folder, "a"),), make_spec(NAME))
+        await ground.provider.deploy((ground.model("a"),), ground.spec(NAME))
 
 
 async def test_no_secret_is_in_what_anybody_may_see(ground: Ground, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     heard: list[str] = []
     with reporting(lambda step, sentence: heard.append(f"{step} {sentence}")):
-        endpoint = await ground.provider.deploy((make_model(ground.folder, "a"),), make_spec(NAME))
+        endpoint = await ground.provider.deploy((ground.model("a"),), ground.spec(NAME))
     told = await ground.provider.describe(endpoint)
     seen = "\n".join([repr(endpoint), str(endpoint), repr(told), *heard, caplog.text, ground.world.logs(NAME)])
     assert [secret for secret in ground.world.secrets(NAME) if secret in seen] == []
 
 
 async def test_a_question_to_what_is_gone_is_an_error_of_ours(ground: Ground) -> None:
-    endpoint: Endpoint = await ground.provider.deploy((make_model(ground.folder, "a"),), make_spec(NAME))
+    endpoint: Endpoint = await ground.provider.deploy((ground.model("a"),), ground.spec(NAME))
     await ground.provider.destroy(endpoint)
     with pytest.raises(TakeoverError):
         await ground.provider.inference(endpoint, "hello")

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 from ground import Ground
-from worlds import make_model, make_spec
 
 from takeover.providers._base import Endpoint, TrainedModel
 
@@ -19,7 +18,7 @@ PATIENCE_S = 60
 
 
 def start_child(ground: Ground, model: TrainedModel, name: str, die_at: int) -> subprocess.Popen[str]:
-    given = {"models": [model.model_dump(mode="json")], "spec": make_spec(name).model_dump(mode="json")}
+    given = {"models": [model.model_dump(mode="json")], "spec": ground.spec(name).model_dump(mode="json")}
     command = [sys.executable, str(CHILD), ground.tier.row, str(die_at)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert child.stdin is not None
@@ -47,7 +46,7 @@ def kill_at_each(ground: Ground, model: TrainedModel, names: list[str]) -> None:
 
 
 async def deploy_all(ground: Ground, model: TrainedModel, names: list[str]) -> list[Endpoint]:
-    return list(await asyncio.gather(*(ground.provider.deploy((model,), make_spec(name)) for name in names)))
+    return list(await asyncio.gather(*(ground.provider.deploy((model,), ground.spec(name)) for name in names)))
 
 
 async def served(ground: Ground, endpoint: Endpoint) -> tuple[int, tuple[str, ...], bool]:
@@ -57,7 +56,7 @@ async def served(ground: Ground, endpoint: Endpoint) -> tuple[int, tuple[str, ..
 
 
 async def test_a_first_deploy_killed_at_any_step_is_made_good_by_the_next(ground: Ground) -> None:
-    model = make_model(ground.folder, "a")
+    model = ground.model("a")
     steps = steps_of(ground, model, "whole")
     names = [f"cut-{number}-{step}" for number, step in enumerate(steps)]
     kill_at_each(ground, model, names)
@@ -69,7 +68,7 @@ async def test_a_first_deploy_killed_at_any_step_is_made_good_by_the_next(ground
 
 
 async def test_a_change_of_version_killed_at_any_step_is_made_good_by_the_next(ground: Ground) -> None:
-    old, new = make_model(ground.folder, "a"), make_model(ground.folder, "b")
+    old, new = ground.model("a"), ground.model("b")
     await deploy_all(ground, old, ["whole"])
     steps = steps_of(ground, new, "whole")
     names = [f"cut-{number}-{step}" for number, step in enumerate(steps)]
@@ -80,7 +79,7 @@ async def test_a_change_of_version_killed_at_any_step_is_made_good_by_the_next(g
 
 
 async def test_what_a_killed_deploy_left_is_removed_by_destroy_alone(ground: Ground) -> None:
-    model = make_model(ground.folder, "a")
+    model = ground.model("a")
     steps = steps_of(ground, model, "whole")
     names = [f"cut-{number}-{step}" for number, step in enumerate(steps)]
     kill_at_each(ground, model, names)
@@ -93,7 +92,7 @@ async def test_what_a_killed_deploy_left_is_removed_by_destroy_alone(ground: Gro
 
 
 async def test_two_processes_that_deploy_at_once_make_one_endpoint(ground: Ground) -> None:
-    model = make_model(ground.folder, "a")
+    model = ground.model("a")
     children = [start_child(ground, model, "both", -1) for _ in range(2)]
     for child in children:
         child.communicate(timeout=PATIENCE_S)

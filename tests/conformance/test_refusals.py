@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pytest
 from ground import Ground
 from pydantic import SecretStr
-from worlds import make_model, make_spec
 
 from takeover.errors import Refused
 from takeover.providers._base import Endpoint
@@ -30,8 +29,8 @@ def endpoint_of(ground: Ground) -> Endpoint:
 
 
 async def ask_many_adapters(ground: Ground) -> None:
-    models = (make_model(ground.folder, "a"), make_model(ground.folder, "b", name="other"))
-    await ground.provider.deploy(models, make_spec(NAME))
+    models = (ground.model("a"), ground.model("b", name="other"))
+    await ground.provider.deploy(models, ground.spec(NAME))
 
 
 async def ask_scale_to_zero(ground: Ground) -> None:
@@ -39,7 +38,7 @@ async def ask_scale_to_zero(ground: Ground) -> None:
 
 
 async def ask_deployed_at_zero(ground: Ground) -> None:
-    await ground.provider.deploy((make_model(ground.folder, "a"),), make_spec(NAME, minReplicas=0))
+    await ground.provider.deploy((ground.model("a"),), ground.spec(NAME, minReplicas=0))
 
 
 async def ask_replicas(ground: Ground) -> None:
@@ -47,7 +46,7 @@ async def ask_replicas(ground: Ground) -> None:
 
 
 async def ask_deployed_replicas(ground: Ground) -> None:
-    await ground.provider.deploy((make_model(ground.folder, "a"),), make_spec(NAME, maxReplicas=2))
+    await ground.provider.deploy((ground.model("a"),), ground.spec(NAME, maxReplicas=2))
 
 
 async def ask_logprobs(ground: Ground) -> None:
@@ -56,7 +55,7 @@ async def ask_logprobs(ground: Ground) -> None:
 
 async def ask_regions(ground: Ground) -> None:
     options = {"regions": ["eu-west-1"]}
-    await ground.provider.deploy((make_model(ground.folder, "a"),), make_spec(NAME, options=options))
+    await ground.provider.deploy((ground.model("a"),), ground.spec(NAME, options=options))
 
 
 async def ask_metrics(ground: Ground) -> None:
@@ -115,9 +114,9 @@ async def test_fewer_than_no_replicas_are_refused(ground: Ground) -> None:
 
 
 async def test_a_rank_above_the_tier_s_and_an_adapter_of_another_base_are_refused_together(ground: Ground) -> None:
-    wrong = make_model(ground.folder, "a", rank=ground.tier.largest_rank + 1).model_copy(update={"base": "another"})
+    wrong = ground.model("a", rank=ground.tier.largest_rank + 1).model_copy(update={"base": "another"})
     with pytest.raises(Refused) as caught:
-        await ground.provider.deploy((wrong,), make_spec(NAME))
+        await ground.provider.deploy((wrong,), ground.spec(NAME))
     assert f"serves ranks up to {ground.tier.largest_rank}" in str(caught.value)
     assert "was trained on another" in str(caught.value)
     assert await ground.provider.find(NAME) is None

@@ -11,11 +11,12 @@ import pytest
 from fakes.canned import canned
 from fakes.vllm_server import KEY, VllmCluster
 from pydantic import SecretStr
+from world_defaults import AsMade
 
 from takeover.providers._base import Endpoint
 
 
-class VllmWorld:
+class VllmWorld(AsMade):
     """The balancer is what VLLM_CLUSTER_URL names; `resolve: dns` and the rest are tests of the tier's own."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from fakes.canned import canned
 from fakes.modal_server import TOKEN_SECRET, FakeModal
 from pydantic import SecretStr
 from vllm_world import VllmWorld
+from world_defaults import AsMade
 
 from takeover.adapter import open_adapter
 from takeover.providers._base import Endpoint, EndpointSpec, TrainedModel
@@ -60,8 +61,16 @@ class World(Protocol):
         """End what still runs."""
         ...
 
+    def dressed(self, model: TrainedModel) -> TrainedModel:
+        """The adapter as this tier takes one: at an address that its servers read, on a base that they can load."""
+        ...
 
-class LocalWorld:
+    def wanted(self, spec: EndpointSpec) -> EndpointSpec:
+        """What is asked for, with the base and the options that this tier must have."""
+        ...
+
+
+class LocalWorld(AsMade):
     """Processes of this machine, by the stand-in for serving/local."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +118,7 @@ class LocalWorld:
             process.kill()
 
 
-class ModalWorld:
+class ModalWorld(AsMade):
     """Modal's control plane on the loopback, and containers with the app's own guard; the real client and command."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
