@@ -134,11 +134,11 @@ def _question(prompt: str | None) -> str:
 
 
 def _source(stack: str | None, outputs_file: Path | None) -> Source:
-    from takeover.client.sources import file_source, stack_source
+    from takeover.client.sources import StackSource, file_source
 
     if stack is not None and outputs_file is not None:
         raise Refused("--stack and --outputs are both given", fix="Give one of the two.")
-    return file_source(outputs_file) if outputs_file is not None else stack_source(stack or "dev")
+    return file_source(outputs_file) if outputs_file is not None else StackSource(stack or "dev")
 
 
 def _print_as_it_comes(texts: Iterable[str]) -> None:

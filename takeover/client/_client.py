@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
 from takeover.client._connection import Connection
 from takeover.client._reply import Messages, Question, Reply, UnknownAdapter, build_question, parse_reply
 from takeover.client._stream import astarted, started
-from takeover.client.sources import Source, env_source, file_source, stack_source
+from takeover.client.sources import Source, StackSource, env_source, file_source
 from takeover.errors import TakeoverError
 from takeover.outputs import EndpointOutputs
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 T = TypeVar("T")
+# How long a request that failed waits for the end of an update of its stack, and how often it looks.
+_UPDATE_PATIENCE_S = 60.0
+_UPDATE_PAUSE_S = 0.2
 
 
 class Limits(TypedDict, total=False):
@@ -36,8 +39,9 @@ class Client:
     """Asks one endpoint, wherever it runs. Safe to share between threads.
 
     When nothing answers, the key is not accepted, the model is gone or the server shuts down, it reads its outputs
-    again, once; if they have changed, it asks again there. So a change of adapter or of tier loses no request. A
-    stream is asked again only before its first text. 429 and 5xx are tried again by the OpenAI SDK (`max_retries`).
+    again, once; if they have changed, it asks again there. So a change of adapter or of tier loses no request. While
+    an update of the stack runs it waits for what that writes, for at most a minute. A stream is asked again only
+    before its first text. 429 and 5xx are tried again by the OpenAI SDK (`max_retries`).
 
     Raises `takeover.errors`: Refused (a bad request), AuthError, QuotaError, RateLimited, NotReady, VendorError.
     """
@@ -51,7 +55,7 @@ class Client:
     @classmethod
     def from_stack(cls, stack: str, *, project_dir: Path | str | None = None, **settings: Unpack[Limits]) -> Self:
         """The endpoint of a Pulumi stack; `project_dir` is the folder with Pulumi.yaml (default: found from here)."""
-        return cls(stack_source(stack, Path(project_dir) if project_dir is not None else None), **settings)
+        return cls(StackSource(stack, Path(project_dir) if project_dir is not None else None), **settings)
 
     @classmethod
     def from_file(cls, path: Path | str, **settings: Unpack[Limits]) -> Self:
@@ -175,14 +179,25 @@ class Client:
             return None if self._connection is used else self._connection
 
     def _read_again(self) -> None:
-        self._read_at = time.monotonic()
-        try:
-            outputs = self._source()
-        except TakeoverError:
-            # The caller learns the error that it met, not that the outputs are gone too.
-            return
-        if outputs != self._connection.outputs:
-            self._connection = self._connection.changed_to(outputs)
+        """Once; while an update of the stack runs, until it has changed them.
+
+        The engine may take an endpoint down before it writes the outputs that name the next one.
+        """
+        give_up_at = time.monotonic() + _UPDATE_PATIENCE_S
+        while True:
+            goes_on = isinstance(self._source, StackSource) and self._source.is_changing()
+            self._read_at = time.monotonic()
+            try:
+                outputs = self._source()
+            except TakeoverError:
+                # The caller learns the error that it met, not that the outputs are gone too.
+                return
+            if outputs != self._connection.outputs:
+                self._connection = self._connection.changed_to(outputs)
+                return
+            if not goes_on or time.monotonic() > give_up_at:
+                return
+            time.sleep(_UPDATE_PAUSE_S)
 
 
 def _ours(error: Exception, connection: Connection) -> TakeoverError:

@@ -14,7 +14,7 @@ import psutil
 
 from takeover.errors import Refused
 
-__all__ = ["Lock", "clear_dead", "is_dead", "parse_lock", "stack_locks"]
+__all__ = ["Lock", "clear_dead", "is_dead", "is_held", "parse_lock", "stack_locks"]
 
 # The engine writes its lock after it has started; clocks of one machine agree far better than this.
 _SLACK_S = 2.0
@@ -77,6 +77,16 @@ def stack_locks(state: Path, project: str, stack: str) -> list[Path]:
     """The lock files of a stack in a file backend."""
     name = stack.rpartition("/")[2]
     return sorted((state / ".pulumi" / "locks" / "organization" / project / name).glob("*.json"))
+
+
+def is_held(state: Path, project: str, stack: str) -> bool:
+    """Whether an update that lives works on the stack now."""
+    for path in stack_locks(state, project, stack):
+        with suppress(FileNotFoundError):
+            lock = parse_lock(path.read_text())
+            if lock is None or not is_dead(lock, host=socket.gethostname(), start_of=process_start):
+                return True
+    return False
 
 
 def clear_dead(state: Path, project: str, stack: str) -> list[Lock]:

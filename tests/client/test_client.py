@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from fakes.openai_stub import KEY, MODEL, Failure, OpenAIStub, pieces
 
 from takeover import Client, Reply
 from takeover.client import Usage
+from takeover.client.sources import StackSource
 from takeover.errors import AuthError, NotReady, QuotaError, RateLimited, Refused, TakeoverError, VendorError
 from takeover.outputs import EndpointOutputs, save_outputs
 
@@ -298,6 +300,33 @@ def test_callers_that_fail_during_a_reading_share_the_next_one(stub: OpenAIStub)
         assert [type(each.exception()) for each in failed] == [NotReady] * 5
     assert len(reads) <= 3
     client.close()
+
+
+@dataclass(frozen=True)
+class ScriptedStack(StackSource):
+    """A stack's outputs, reading by reading, and whether an update runs then."""
+
+    script: list[tuple[EndpointOutputs, bool]] = field(default_factory=list)
+
+    def __call__(self) -> EndpointOutputs:
+        return self.script.pop(0)[0] if len(self.script) > 1 else self.script[0][0]
+
+    def is_changing(self) -> bool:
+        return self.script[0][1]
+
+
+def test_while_an_update_runs_a_request_waits_for_the_outputs_that_it_writes(stub: OpenAIStub) -> None:
+    gone = outputs_for("http://127.0.0.1:9")
+    source = ScriptedStack("dev", script=[(gone, False), (gone, True), (gone, True), (outputs_for(stub.url), True)])
+    with closing(Client(source, max_retries=0)) as client:
+        assert client.chat("hello").text
+
+
+def test_without_an_update_the_outputs_are_read_once(stub: OpenAIStub) -> None:
+    gone = outputs_for("http://127.0.0.1:9")
+    source = ScriptedStack("dev", script=[(gone, False), (gone, False), (outputs_for(stub.url), True)])
+    with closing(Client(source, max_retries=0)) as client, pytest.raises(VendorError, match="nothing answers"):
+        client.chat("hello")
 
 
 def test_where_the_outputs_are_gone_too_the_first_error_is_told(client: Client, stub: OpenAIStub, file: Path) -> None:

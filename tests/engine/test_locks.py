@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from takeover.engine.locks import Lock, clear_dead, is_dead, parse_lock, process_start
+from takeover.engine.locks import Lock, clear_dead, is_dead, is_held, parse_lock, process_start
 from takeover.errors import Refused
 
 SINCE = datetime(2026, 11, 24, 12, 0, 5, 123456, tzinfo=UTC).timestamp()
@@ -87,6 +87,7 @@ def write_lock(state: Path, pid: int, since: str) -> Path:
 def test_dead_locks_are_removed_with_what_lies_beside_them(tmp_path: Path) -> None:
     # This pid is alive, but it started long after the lock was made.
     path = write_lock(tmp_path, os.getpid(), "2001-01-01T00:00:00Z")
+    assert not is_held(tmp_path, "takeover", "dev")
     assert [lock.pid for lock in clear_dead(tmp_path, "takeover", "dev")] == [os.getpid()]
     assert list(path.parent.iterdir()) == []
 
@@ -96,7 +97,7 @@ def test_a_living_update_is_refused_with_its_pid(tmp_path: Path) -> None:
     path = write_lock(tmp_path, os.getpid(), now)
     with pytest.raises(Refused, match=f"dev is running \\(pid {os.getpid()} of me on "):
         clear_dead(tmp_path, "takeover", "organization/takeover/dev")
-    assert path.exists()
+    assert (path.exists(), is_held(tmp_path, "takeover", "dev")) == (True, True)
 
 
 def test_a_stack_without_locks_is_free(tmp_path: Path) -> None:
