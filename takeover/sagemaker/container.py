@@ -39,7 +39,7 @@ def build_container(serving: Serving, uri: Uri) -> dict[str, Any]:
         container["ModelDataSource"] = _prefix(serving.options.base_weights.rstrip("/") + "/")
     if not serving.options.has_components:
         container["AdditionalModelDataSources"] = [
-            {"ChannelName": channel_name(model.served_name), **_prefix(uri(adapter_key(model.digest)))}
+            {"ChannelName": channel_name(model.served_name), **_prefix(uri(adapter_key(serving.name, model.digest)))}
             for model in serving.models
         ]
     return container

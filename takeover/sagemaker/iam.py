@@ -10,6 +10,7 @@ from typing import Any
 
 from takeover.aws.policies import allow, policy_document, trust
 from takeover.sagemaker.images import partition_of, repository_arn
+from takeover.sagemaker.names import adapters_prefix, captured_prefix
 from takeover.sagemaker.serving import Serving
 
 __all__ = ["NEEDED", "build_policy", "build_trust"]
@@ -60,12 +61,12 @@ def build_policy(serving: Serving, bucket: str) -> dict[str, Any]:
         allow("Logs", NEEDED["logs"], logs),
         allow("ImageLogin", NEEDED["login"], "*", when=here),
         allow("Image", NEEDED["image"], repository_arn(options.region)),
-        allow("Artifacts", NEEDED["read"], [f"{ours}/adapters/*", *read]),
+        allow("Artifacts", NEEDED["read"], [f"{ours}/{adapters_prefix(serving.name)}*", *read]),
         allow("List", NEEDED["list"], [ours, *listed]),
         allow("Rollback", NEEDED["rollback"], "*", when=here),
     ]
     if options.data_capture is not None:
-        statements.append(allow("Capture", NEEDED["capture"], f"{ours}/captured/*"))
+        statements.append(allow("Capture", NEEDED["capture"], f"{ours}/{captured_prefix(serving.name)}*"))
     if options.bucket_kms_key_arn is not None:
         calls = NEEDED["key"] + (NEEDED["capture-key"] if options.data_capture is not None else ())
         statements.append(allow("Key", calls, options.bucket_kms_key_arn))

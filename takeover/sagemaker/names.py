@@ -14,8 +14,10 @@ __all__ = [
     "VARIANT",
     "Address",
     "adapter_key",
+    "adapters_prefix",
     "archive_key",
     "base_component",
+    "captured_prefix",
     "channel_name",
     "component_name",
     "digest_in",
@@ -62,14 +64,24 @@ def channel_name(served: str) -> str:
     return served.replace("@", ".")
 
 
-def adapter_key(digest: str) -> str:
+def adapters_prefix(endpoint: str) -> str:
+    """Where an endpoint's adapters lie in the bucket, which several endpoints may share."""
+    return f"{endpoint}/adapters/"
+
+
+def captured_prefix(endpoint: str) -> str:
+    """Where prompts and answers go, if they are asked for."""
+    return f"{endpoint}/captured/"
+
+
+def adapter_key(endpoint: str, digest: str) -> str:
     """The folder of an adapter's files in the bucket: its content is its name."""
-    return f"adapters/{digest.removeprefix('sha256:')}/"
+    return f"{adapters_prefix(endpoint)}{digest.removeprefix('sha256:')}/"
 
 
-def archive_key(digest: str) -> str:
+def archive_key(endpoint: str, digest: str) -> str:
     """The adapter as one archive, which is what an inference component takes."""
-    return f"adapters/{digest.removeprefix('sha256:')}.tar.gz"
+    return f"{adapters_prefix(endpoint)}{digest.removeprefix('sha256:')}.tar.gz"
 
 
 def digest_in(uri: str) -> str | None:

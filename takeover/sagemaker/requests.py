@@ -185,7 +185,7 @@ def build_adapter_component(serving: Serving, served: TrainedModel, uri: Uri) ->
         "EndpointName": serving.name,
         "Specification": {
             "BaseInferenceComponentName": base_component(serving.name),
-            "Container": {"ArtifactUrl": uri(archive_key(served.digest))},
+            "Container": {"ArtifactUrl": uri(archive_key(serving.name, served.digest))},
         },
         "Tags": [*tags_of(serving.labels), {"Key": "takeover:served", "Value": served.served_name}],
     }
