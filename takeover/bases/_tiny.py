@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["RECIPE", "write_tiny"]
+__all__ = ["RECIPE", "tiny_config", "write_tiny"]
 
 RECIPE = "1"  # part of the cache's key: change it with anything below
 
@@ -34,7 +34,7 @@ _CHAT_TEMPLATE = (
 def write_tiny(folder: Path) -> None:
     """Write weights, config and tokenizer into an existing folder; always the same bytes."""
     texts = {
-        "config.json": _config(),
+        "config.json": tiny_config(),
         "generation_config.json": {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3},
         "tokenizer.json": _tokenizer(),
         "tokenizer_config.json": _tokenizer_config(),
@@ -44,7 +44,7 @@ def write_tiny(folder: Path) -> None:
     _write_weights(folder / "model.safetensors")
 
 
-def _config() -> dict[str, Any]:
+def tiny_config() -> dict[str, Any]:
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",

@@ -28,10 +28,13 @@ GIB = 1 << 30
 _MIB = 1 << 20
 _BLOCK = 16  # tokens of a block of the KV cache: vLLM's default on CUDA
 _VOCAB_PADDING = 64  # vLLM rounds the vocabulary up to a multiple of this
-_SAMPLER_BYTES = 18  # a value of the vocabulary and a request: logits twice, probabilities, their order
-_RUNTIME = int(0.35 * GIB)  # CUDA context, kernels, cuBLAS and attention workspaces
-_COMMUNICATION = int(0.65 * GIB)  # NCCL's buffers and vLLM's own all-reduce, for each GPU of a group
-_GRAPH_LAYER = int(0.16 * _MIB)  # one captured size of one layer, seen in "Graph capturing finished"
+# Bytes that the sampler has at once for each request and each word of the vocabulary: logits of 16 and of 32 bits,
+# probabilities, noise. Where vLLM sorted (before its Triton kernel, and without FlashInfer): values, their 64-bit
+# places, the sort's own copy of both, and the running sum.
+_SAMPLER, _SORTING_SAMPLER = 14, 38
+# "non-torch memory" in start-up lines: 0.06 to 0.14 GiB up to 0.19, 0.15 to 0.47 since; 0.3 to 1.4 more with NCCL.
+_RUNTIME, _COMMUNICATION = int(0.25 * GIB), int(0.45 * GIB)
+_GRAPH_LAYER = int(0.22 * _MIB)  # one graph of one layer: 0.48 GiB for 28 layers and 86 graphs, 0.7 GiB for 36 layers
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Engine:
     """The settings of vLLM that decide on memory; None stands for what vLLM chooses on that GPU.
 
     `graphs_in_budget`: since 0.21 vLLM takes CUDA graphs from its share of the card, before they came on top of it.
+    `sampler_sorts`: up to about 0.12 the profiling run sorted the vocabulary for every request.
     """
 
     gpu_memory_utilization: float = 0.92
@@ -47,6 +51,7 @@ class Engine:
     kv_cache_bytes: int = 2
     enforce_eager: bool = False
     graphs_in_budget: bool = True
+    sampler_sorts: bool = False
 
     def batched_tokens(self, gpu: Gpu) -> int:
         """Tokens of one step: what vLLM's API server takes by default (engine/arg_utils.py: get_batch_defaults)."""
@@ -135,9 +140,10 @@ def activation_bytes(shape: BaseShape, engine: Engine, gpu: Gpu, gpus: int) -> i
     tokens = engine.batched_tokens(gpu)
     hidden = tokens * shape.hidden * shape.dtype_bytes
     wide = (shape.experts_per_token or 1) * shape.intermediate + shape.shared_intermediate
-    layer = 2 * hidden + tokens * 3 * wide // gpus * shape.dtype_bytes
+    layer = 3 * hidden + tokens * 3 * wide // gpus * shape.dtype_bytes
     routed = tokens * shape.experts_per_token * shape.hidden * shape.dtype_bytes
-    sampler = hidden + min(engine.sequences(gpu), tokens) * _padded(shape.vocab) * _SAMPLER_BYTES
+    word = _SORTING_SAMPLER if engine.sampler_sorts else _SAMPLER
+    sampler = hidden + min(engine.sequences(gpu), tokens) * _padded(shape.vocab) * word
     return max(layer + routed, sampler)
 
 

@@ -118,7 +118,10 @@ def _with_parameters(shape: BaseShape, text: Mapping[str, Any]) -> BaseShape:
     if text.get("attention_bias") or text.get("model_type") in {"qwen2", "qwen2_moe"}:
         attention += queries + 2 * pairs
     dense = 3 * shape.hidden * (shape.intermediate * max(shape.experts, 1) + shape.shared_intermediate)
-    norms = shape.hidden * (4 if str(text.get("model_type")).startswith(("gemma2", "gemma3")) else 2)
+    kind = str(text.get("model_type"))
+    norms = shape.hidden * (4 if kind.startswith(("gemma2", "gemma3")) else 2)
+    if kind.startswith(("qwen3", "gemma3")):  # these norm each head's queries and keys
+        norms += 2 * shape.head_size
     layer = attention + dense + shape.hidden * shape.experts + norms
     return replace(shape, parameters=shape.layers * layer + shape.embedding_parameters + shape.hidden)
 
