@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ def tiers_page() -> str:
 def settings_page() -> str:
     """docs/settings.md: what a stack file may say, out of the types that read it."""
     from takeover.settings import _models as models
+    from takeover.settings._settings import OPTIONS
 
     parts = [
         "# Settings",
@@ -64,9 +65,7 @@ def settings_page() -> str:
         ("adapter", models.AdapterKeys),
         ("workload", models.Workload),
         ("budget", models.Budget),
-        ("local", models.LocalOptions),
-        ("modal", models.ModalOptions),
-        ("dedicated-vllm", models.DedicatedVllmOptions),
+        *((name, each.model) for name, each in OPTIONS.items()),
     ):
         filled = ("coldStartTolerance", "minReplicas", "maxReplicas") if key == "hosting" else ()
         parts += [f"## `takeover:{key}`", " ".join((model.__doc__ or "").split()), _schema_table(model, filled)]
@@ -96,13 +95,35 @@ def _environments_table() -> str:
 def _schema_table(model: type[BaseModel], filled: tuple[str, ...] = ()) -> str:
     """A row for each key: what it may be, and its default; `filled` are those that the environment fills in."""
     schema = model.model_json_schema(by_alias=True)
+    rows = ["| key | value | default |", "|---|---|---|", *_schema_rows(schema, schema.get("$defs", {}), "", filled)]
+    return "\n".join(rows)
+
+
+def _schema_rows(
+    schema: Mapping[str, Any], parts: Mapping[str, Any], prefix: str, filled: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """The rows of one mapping, those of a mapping in it right below its own."""
     required = set(schema.get("required", ()))
-    rows = ["| key | value | default |", "|---|---|---|"]
     for name, field in schema["properties"].items():
         needed = "the environment's" if name in filled else "needed"
+        inner, listed = _inner(field, parts)
         default = needed if name in required else f"`{json.dumps(field.get('default'))}`"
-        rows.append(f"| `{name}` | {_words(field)} | {default if default != '`null`' else 'none'} |")
-    return "\n".join(rows)
+        if inner is not None:
+            default = needed if name in required else "none" if field.get("default") in (None, []) else "as below"
+        words = ("list of mappings" if listed else "mapping") if inner is not None else _words(field)
+        yield f"| `{prefix}{name}` | {words} | {default if default != '`null`' else 'none'} |"
+        if inner is not None:
+            yield from _schema_rows(inner, parts, f"{prefix}{name}{'[]' if listed else ''}.")
+
+
+def _inner(field: Mapping[str, Any], parts: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, bool]:
+    """The schema of the mapping that a field is, or that a list of it holds; and whether it is a list."""
+    for each in (field, *field.get("anyOf", ()), *field.get("allOf", ())):
+        if "$ref" in each:
+            return parts[each["$ref"].rpartition("/")[2]], False
+        if "$ref" in each.get("items", {}):
+            return parts[each["items"]["$ref"].rpartition("/")[2]], True
+    return None, False
 
 
 def _words(field: Mapping[str, Any]) -> str:
@@ -111,6 +132,8 @@ def _words(field: Mapping[str, Any]) -> str:
         return " or ".join(_words(each) for each in field["anyOf"] if each.get("type") != "null")
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
     bounds = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "above", "pattern": "like"}
     said = [f"{word} `{field[key]}`".replace("|", "\\|") for key, word in bounds.items() if key in field]
     return " ".join((field["type"], *said))

@@ -10,11 +10,11 @@ from takeover.settings._models import (
     Hosting,
     LocalOptions,
     ModalOptions,
-    Settings,
     Workload,
 )
 from takeover.settings._parse import parse_settings, raw_from_stack_file, settings_from_stack_file
 from takeover.settings._raw import NAMESPACE, WrongSetting
+from takeover.settings._settings import Settings
 
 __all__ = [
     "NAMESPACE",

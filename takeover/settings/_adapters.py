@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from takeover.errors import Refused
 from takeover.registry.address import Address, is_address, parse_address
 from takeover.settings._messages import USE_ADAPTER, no_mapping, one_of, validate
-from takeover.settings._models import AdapterKeys, AdapterSource, Settings, SourceKind
+from takeover.settings._models import AdapterKeys, AdapterSource, SourceKind
 from takeover.settings._raw import NAMESPACE, WrongSetting, join, shown
+from takeover.settings._settings import Settings
 from takeover.tiers import TIERS, Feature, No, Tier
 
 __all__ = ["Trained", "check_against_tier", "many_mistakes", "read_adapters"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -17,7 +17,6 @@ __all__ = [
     "Hosting",
     "LocalOptions",
     "ModalOptions",
-    "Settings",
     "SourceKind",
     "Workload",
 ]
@@ -156,28 +155,3 @@ class DedicatedVllmOptions(_Strict):
     shared_path_there: AbsolutePath | None = None
     pull_from: str | None = None
     drain_seconds: Annotated[int, Field(ge=0)] = 300
-
-
-class Settings(BaseModel):
-    """Everything that one stack says, checked. A provider's own options are None where another one is chosen.
-
-    `unused` are the keys of providers' options that the file has and that the chosen one does not read.
-    """
-
-    # Built by us from checked parts, under Python's names.
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-    stack: str
-    hosting: Hosting
-    adapter_sources: tuple[AdapterSource, ...]
-    workload: Workload | None = None
-    budget: Budget | None = None
-    local: LocalOptions | None = None
-    modal: ModalOptions | None = None
-    dedicated_vllm: DedicatedVllmOptions | None = None
-    unused: tuple[str, ...] = ()
-
-    def options(self) -> dict[str, Any]:
-        """The chosen provider's own settings with their defaults, in camelCase: `EndpointSpec.options`."""
-        chosen = self.local or self.modal or self.dedicated_vllm
-        return chosen.model_dump(mode="json", exclude_none=True) if chosen is not None else {}

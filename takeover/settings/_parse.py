@@ -11,30 +11,16 @@ from pydantic import BaseModel
 
 from takeover.errors import Refusals, Refused
 from takeover.settings._adapters import many_mistakes, read_adapters
-from takeover.settings._dedicated_vllm import dedicated_vllm_mistakes
 from takeover.settings._hosting import environment_of, read_hosting
 from takeover.settings._messages import suggest, validate
-from takeover.settings._models import (
-    Budget,
-    DedicatedVllmOptions,
-    Hosting,
-    LocalOptions,
-    ModalOptions,
-    Settings,
-    Workload,
-)
+from takeover.settings._models import Budget, Hosting, Workload
 from takeover.settings._raw import NAMESPACE, WrongSetting, join, parse_value
+from takeover.settings._settings import OPTIONS, Settings
 from takeover.tiers import TIERS, Tier
 
 __all__ = ["parse_settings", "raw_from_stack_file", "settings_from_stack_file"]
 
-# A tier's own options stand under its own key, `takeover:<provider>`.
-_OPTIONS: Mapping[str, type[BaseModel]] = {
-    "local": LocalOptions,
-    "modal": ModalOptions,
-    "dedicated-vllm": DedicatedVllmOptions,
-}
-_KEYS = ("hosting", "adapter", "adapters", "workload", "budget", *_OPTIONS)
+_KEYS = ("hosting", "adapter", "adapters", "workload", "budget", *OPTIONS)
 
 
 def parse_settings(raw: Mapping[str, str], *, stack: str, tiers: Mapping[str, Tier] = TIERS) -> Settings:
@@ -49,12 +35,12 @@ def parse_settings(raw: Mapping[str, str], *, stack: str, tiers: Mapping[str, Ti
     adapters, wrong = read_adapters(values, environment_of(values.get("hosting")))
     mistakes += wrong
     if hosting is not None and hosting.provider in tiers:
-        mistakes += many_mistakes(adapters, tiers[hosting.provider])
+        mistakes += many_mistakes(adapters, tiers[hosting.provider].on(hosting.cluster))
     workload, wrong = validate(Workload, "workload", values["workload"]) if "workload" in values else (None, [])
     mistakes += wrong
     budget, wrong = validate(Budget, "budget", values["budget"]) if "budget" in values else (None, [])
     mistakes += wrong
-    options = {name.replace("-", "_"): _options(name, values, hosting, mistakes) for name in _OPTIONS}
+    options = {name.replace("-", "_"): _options(name, values, hosting, len(adapters), mistakes) for name in OPTIONS}
     Refusals.raise_if_any(f"the settings of the stack {stack}", mistakes)
     assert hosting is not None, "without hosting there is a mistake"
     sources = tuple(adapters)
@@ -65,7 +51,7 @@ def parse_settings(raw: Mapping[str, str], *, stack: str, tiers: Mapping[str, Ti
             "adapter_sources": sources,
             "workload": workload,
             "budget": budget,
-            "unused": tuple(join(name) for name in _OPTIONS if name in values and name != hosting.provider),
+            "unused": tuple(join(name) for name, key in OPTIONS.items() if name in values and not key.is_for(hosting)),
             **options,
         }
     )
@@ -98,19 +84,20 @@ def _hosting(values: Mapping[str, Any], tiers: Mapping[str, Tier], mistakes: lis
 
 
 def _options(
-    name: str, values: Mapping[str, Any], hosting: Hosting | None, mistakes: list[Refused]
+    name: str, values: Mapping[str, Any], hosting: Hosting | None, adapters: int, mistakes: list[Refused]
 ) -> BaseModel | None:
-    """One provider's own options, checked; None where another one is chosen.
+    """A tier's own options, checked; None where another one is chosen.
 
     They may stay in the file meanwhile, so that a move to another tier and back changes one line, `provider:`.
     """
-    is_chosen = hosting is not None and hosting.provider == name
+    key = OPTIONS[name]
+    is_chosen = hosting is not None and key.is_for(hosting)
     if name not in values and not is_chosen:
         return None
-    options, wrong = validate(_OPTIONS[name], name, values.get(name, {}))
+    options, wrong = validate(key.model, name, values.get(name, {}))
     mistakes += wrong
-    if isinstance(options, DedicatedVllmOptions):
-        mistakes += dedicated_vllm_mistakes(options)
+    if options is not None:
+        mistakes += key.mistakes(options, hosting if is_chosen else None, adapters if is_chosen else 1)
     return options if is_chosen else None
 
 

@@ -189,6 +189,10 @@ BUILT = MappingProxyType({"modal": SERVERLESS, "dedicated-vllm": DEDICATED})
 )
 def test_the_evaluations_other_environments_are_read(given: dict[str, Any], want: Hosting) -> None:
     raw = {"hosting": json.dumps(given), "adapter": json.dumps({"source": "x", "digest": DIGEST})}
+    # Where a cluster is, the evaluation does not say.
+    raw["eks"] = json.dumps(
+        {"region": "us-east-1", "instanceType": "g6e.2xlarge", "zones": ["us-east-1a", "us-east-1b"], "scheme": "none"}
+    )
     assert parse_settings(raw, stack="s", tiers=BUILT).hosting == want
 
 
