@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 from pulumi.runtime import config
@@ -16,6 +16,7 @@ from components import component_for
 from components.hosting import HostingArgs
 from takeover.adapter import Adapter
 from takeover.errors import Refusals, Refused
+from takeover.fitting import fit_of_stack, flags_of_fit
 from takeover.home import project_root
 from takeover.naming import endpoint_name
 from takeover.outputs import build_outputs
@@ -26,6 +27,9 @@ from takeover.registry import open_source, trained
 from takeover.settings import NAMESPACE, Settings, check_against_tier, parse_settings
 from takeover.tiers import Tier, tier
 
+if TYPE_CHECKING:
+    from takeover.planning.fit import Fit
+
 __all__ = ["build_spec", "open_adapters", "program", "raw_settings", "sentences"]
 
 
@@ -35,13 +39,16 @@ def program() -> None:
     adapters = open_adapters(settings, project_root())
     record = tier(settings.hosting.provider, settings.hosting.cluster)
     costs = plan(settings, record)
-    for sentence in sentences(settings, adapters, costs):
+    fit = fit_of_stack(settings, [adapter.manifest for adapter in adapters], say=pulumi.log.info)
+    for sentence in (*sentences(settings, adapters, costs), *(fit.sentences if fit else ())):
         pulumi.log.info(sentence)
-    spec = build_spec(settings, record, adapters[0].manifest.base, project=pulumi.get_project(), stack=settings.stack)
+    spec = build_spec(
+        settings, record, adapters[0].manifest.base, project=pulumi.get_project(), stack=settings.stack, fit=fit
+    )
     opened = zip(settings.adapter_sources, adapters, strict=True)
     models = tuple(trained(source.source, adapter) for source, adapter in opened)
     models = named_models(record.name, models, spec.options, cluster=record.cluster)
-    args = HostingArgs(record, models, spec, settings.hosting.is_protected, settings)
+    args = HostingArgs(record, models, spec, settings.hosting.is_protected, settings, fit)
     hosting = component_for(record)("hosting", args)
     endpoint = build_outputs(
         tier=record,
@@ -90,7 +97,9 @@ def open_adapters(settings: Settings, root: Path) -> list[Adapter]:
     return adapters
 
 
-def build_spec(settings: Settings, record: Tier, base: str, *, project: str, stack: str) -> EndpointSpec:
+def build_spec(
+    settings: Settings, record: Tier, base: str, *, project: str, stack: str, fit: Fit | None = None
+) -> EndpointSpec:
     """What is asked of the tier. Pure."""
     return EndpointSpec(
         name=endpoint_name(project, stack, base),
@@ -100,6 +109,7 @@ def build_spec(settings: Settings, record: Tier, base: str, *, project: str, sta
         max_replicas=settings.hosting.max_replicas,
         options=settings.options(),
         labels={"managed-by": "takeover", "project": project, "stack": stack, "tier": record.name},
+        flags=flags_of_fit(fit),
     )
 
 
@@ -111,4 +121,6 @@ def sentences(settings: Settings, adapters: Sequence[Adapter], costs: Plan) -> I
             f"{adapter.served_name} from {source.source} ({adapter.digest}, rank {adapter.manifest.rank}, "
             f"on {adapter.manifest.base}){pinned}"
         )
+    for key in settings.unused:
+        yield f"{key} is not used: {NAMESPACE}:hosting.provider is {settings.hosting.provider}"
     yield from costs.sentences

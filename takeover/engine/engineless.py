@@ -10,12 +10,13 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from takeover.adapter import Adapter, open_adapter
 from takeover.engine import _desk
 from takeover.engine.status import ask_health
 from takeover.errors import Refused
+from takeover.fitting import fit_of_stack, flags_of_fit
 from takeover.naming import endpoint_name
 from takeover.outputs import EndpointOutputs, build_outputs, outputs_from_file, parse_outputs, save_outputs
 from takeover.planning import plan
@@ -24,6 +25,9 @@ from takeover.providers._base import Endpoint, EndpointSpec, TrainedModel
 from takeover.registry import is_address, parse_address, pull, resolve, trained
 from takeover.settings import Settings, parse_settings
 from takeover.tiers import tier
+
+if TYPE_CHECKING:
+    from takeover.planning.fit import Fit
 
 __all__ = ["name_for", "put_up", "take_down"]
 
@@ -51,7 +55,7 @@ def put_up(
     sources, opened = zip(*(_opened(text, say) for text in adapters), strict=True)
     settings = _settings(provider, sources, cluster, options or {})
     models = tuple(trained(source["source"], adapter) for source, adapter in zip(sources, opened, strict=True))
-    spec = _spec(settings, models[0].base, outputs)
+    spec = _spec(settings, models[0].base, outputs, fit_of_stack(settings, [each.manifest for each in opened], say=say))
     models = named_models(provider, models, spec.options, cluster=cluster)
     before = _desk.noted(spec.name)
     _require_same_tier(before, provider, outputs)
@@ -93,7 +97,7 @@ def _settings(
     return parse_settings(raw, stack="of `takeover deploy`")
 
 
-def _spec(settings: Settings, base: str, outputs: Path) -> EndpointSpec:
+def _spec(settings: Settings, base: str, outputs: Path, fit: Fit | None) -> EndpointSpec:
     name = name_for(outputs)
     return EndpointSpec(
         name=name,
@@ -103,6 +107,7 @@ def _spec(settings: Settings, base: str, outputs: Path) -> EndpointSpec:
         max_replicas=settings.hosting.max_replicas,
         options=settings.options(),
         labels={"managed-by": "takeover", "deployment": name, "tier": settings.hosting.provider},
+        flags=flags_of_fit(fit),
     )
 
 

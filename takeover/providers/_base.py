@@ -20,6 +20,7 @@ __all__ = [
     "InferenceProvider",
     "Knowing",
     "NamesModels",
+    "Remembers",
     "TrainedModel",
 ]
 
@@ -51,7 +52,8 @@ class EndpointSpec(_Value):
 
     `base` is a base as `takeover.bases` writes it (revision pinned); `options` are the tier's own settings
     (`takeover:<provider>`), already validated; `labels` mark whatever is created as ours. `cluster` is the kind of
-    cluster, empty where the tier has no choice.
+    cluster, empty where the tier has no choice. `flags` are what vLLM is told, the fields of
+    `takeover.planning.fit.VllmFlags`; empty where the provider chooses them.
     """
 
     name: str
@@ -61,6 +63,7 @@ class EndpointSpec(_Value):
     max_replicas: int = 1
     options: Mapping[str, Any] = Field(default_factory=dict)
     labels: Mapping[str, str] = Field(default_factory=dict)
+    flags: Mapping[str, Any] = Field(default_factory=dict)
 
 
 class Endpoint(_Value):
@@ -160,4 +163,13 @@ class NamesModels(Protocol):
 
     def named(self, models: tuple[TrainedModel, ...], options: Mapping[str, Any]) -> tuple[TrainedModel, ...]:
         """The models with the served names that callers must ask for, under these options of the tier. Pure."""
+        ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A provider that keeps what it was asked for, so that `pulumi import` gets the inputs as they were."""
+
+    async def recorded(self, name: str) -> tuple[tuple[TrainedModel, ...], EndpointSpec] | None:
+        """What was deployed last under `name`; None where that is not known here."""
         ...

@@ -133,10 +133,12 @@ def test_several_adapters_on_one_base_are_one_endpoint_in_the_order_of_the_setti
 
 def test_it_says_what_is_served_from_where_and_what_it_costs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     adapter = make_adapter(root / "adapters" / "tone")
-    ran = run({"hosting": HOSTING, "adapter": {"source": "adapters/tone"}}, monkeypatch)
+    settings = {"hosting": HOSTING, "adapter": {"source": "adapters/tone"}, "modal": {"gpu": "T4"}}
+    ran = run(settings, monkeypatch)
     assert ran.said == [
         f"{adapter.served_name} from adapters/tone ({adapter.digest}, rank 4, on tiny); "
         "takeover:adapter.digest is not set, so it is whatever the folder holds",
+        "takeover:modal is not used: takeover:hosting.provider is local",
         "local: a process on this machine; costs nothing, serves one laptop; 0 USD a month, whatever the traffic.",
     ]
 
@@ -185,4 +187,5 @@ SPEC = {
         "drainSeconds": 30.0,
     },
     "labels": {"managed-by": "takeover", "project": "takeover", "stack": "dev", "tier": "local"},
+    "flags": {},
 }
