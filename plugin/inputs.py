@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from takeover.providers._base import EndpointSpec, TrainedModel
 from takeover.providers._limits import require_deployable
 from takeover.tiers import tier
 
-__all__ = ["INPUTS", "Desired", "Failure", "check", "parse"]
+__all__ = ["INPUTS", "Desired", "Failure", "check", "inputs_of", "parse"]
 
 INPUTS = ("models", "provider", "spec")
 
@@ -55,6 +55,15 @@ def parse(inputs: Mapping[str, Any]) -> Desired:
         models=tuple(TrainedModel.model_validate(model) for model in values["models"]),
         spec=EndpointSpec.model_validate(values["spec"]),
     )
+
+
+def inputs_of(provider: str, models: Sequence[TrainedModel], spec: EndpointSpec) -> dict[str, Any]:
+    """The inputs as a program writes them (components/endpoint.py)."""
+    return {
+        "provider": provider,
+        "models": [model.model_dump(mode="json", by_alias=True) for model in models],
+        "spec": spec.model_dump(mode="json", by_alias=True),
+    }
 
 
 def check(inputs: Mapping[str, Any]) -> list[Failure]:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from plugin.inputs import INPUTS, Desired, parse
+from plugin.inputs import INPUTS, Desired, inputs_of, parse
 from plugin.outputs import deployed, described, imported, split_id
 from takeover.errors import TakeoverError
 from takeover.providers import provider_for
-from takeover.providers._base import Endpoint, InferenceProvider, Knowing
+from takeover.providers._base import Endpoint, InferenceProvider, Knowing, Remembers
 
 __all__ = ["HalfMade", "Operations", "ReadResult"]
 
@@ -61,14 +61,14 @@ class Operations:
         return desired.id, deployed(inputs, endpoint)
 
     async def read(self, identity: str, inputs: Mapping[str, Any]) -> ReadResult:
-        """What is there; `inputs` are empty for an import, which then takes what the other side tells."""
+        """What is there; `inputs` are empty for an import, which takes what was asked for, or what is there."""
         name, endpoint_name = split_id(identity)
         provider = self._provider(name, inputs)
         found = await provider.find(endpoint_name)
         if found is None:
             return ReadResult("", {}, {})
         really = await provider.describe(found)
-        known = inputs or imported(found, really)
+        known = inputs or await _remembered(name, provider, endpoint_name) or imported(found, really)
         return ReadResult(identity, described(known, found, really), known)
 
     async def delete(self, identity: str, old: Mapping[str, Any]) -> None:
@@ -85,6 +85,12 @@ class Operations:
             return provider
         desired = parse(stated)
         return provider.knowing(desired.models, desired.spec)
+
+
+async def _remembered(tier: str, provider: InferenceProvider, name: str) -> dict[str, Any] | None:
+    """The inputs that an endpoint was deployed with, where its provider keeps them."""
+    recorded = await provider.recorded(name) if isinstance(provider, Remembers) else None
+    return inputs_of(tier, *recorded) if recorded else None
 
 
 async def _left_by(provider: InferenceProvider, desired: Desired, inputs: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -167,6 +167,10 @@ class VLLMProvider:
         place, looked = await self._survey(name)
         return _found(place, looked)
 
+    async def recorded(self, name: str) -> tuple[tuple[TrainedModel, ...], EndpointSpec] | None:
+        record = self._layout(name).desks.read(name)
+        return (record.models, record.spec) if record else None
+
     async def describe(self, endpoint: Endpoint) -> Described | None:
         place, looked = await self._survey(endpoint.name)
         found = _found(place, looked)

@@ -130,6 +130,10 @@ class LocalProvider:
             cold_start_measured_ms=record.started_ms,
         )
 
+    async def recorded(self, name: str) -> tuple[tuple[TrainedModel, ...], EndpointSpec] | None:
+        record = self._folder(name).record()
+        return (record.models, record.spec) if record else None
+
     async def describe(self, endpoint: Endpoint) -> Described | None:
         found = await self.find(endpoint.name)
         folder = self._folder(endpoint.name)
