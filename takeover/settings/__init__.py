@@ -12,7 +12,7 @@ from takeover.settings._models import (
     ModalOptions,
     Workload,
 )
-from takeover.settings._parse import parse_settings, raw_from_stack_file, settings_from_stack_file
+from takeover.settings._parse import parse_cluster, parse_settings, raw_from_stack_file, settings_from_stack_file
 from takeover.settings._raw import NAMESPACE, WrongSetting
 from takeover.settings._settings import Settings
 
@@ -29,6 +29,7 @@ __all__ = [
     "Workload",
     "WrongSetting",
     "check_against_tier",
+    "parse_cluster",
     "parse_settings",
     "raw_from_stack_file",
     "settings_from_stack_file",

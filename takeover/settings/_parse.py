@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from takeover.errors import Refusals, Refused
 from takeover.settings._adapters import many_mistakes, read_adapters
+from takeover.settings._eks import EksOptions
 from takeover.settings._hosting import environment_of, read_hosting
 from takeover.settings._messages import suggest, validate
 from takeover.settings._models import Budget, Hosting, Workload
@@ -18,7 +19,7 @@ from takeover.settings._raw import NAMESPACE, WrongSetting, join, parse_value
 from takeover.settings._settings import OPTIONS, Settings
 from takeover.tiers import TIERS, Tier
 
-__all__ = ["parse_settings", "raw_from_stack_file", "settings_from_stack_file"]
+__all__ = ["parse_cluster", "parse_settings", "raw_from_stack_file", "settings_from_stack_file"]
 
 _KEYS = ("hosting", "adapter", "adapters", "workload", "budget", *OPTIONS)
 
@@ -40,7 +41,9 @@ def parse_settings(raw: Mapping[str, str], *, stack: str, tiers: Mapping[str, Ti
     mistakes += wrong
     budget, wrong = validate(Budget, "budget", values["budget"]) if "budget" in values else (None, [])
     mistakes += wrong
-    options = {name.replace("-", "_"): _options(name, values, hosting, len(adapters), mistakes) for name in OPTIONS}
+    options: dict[str, BaseModel | None] = {}
+    for name in OPTIONS:
+        options[name] = _options(name, values, hosting, len(adapters), options, mistakes)
     Refusals.raise_if_any(f"the settings of the stack {stack}", mistakes)
     assert hosting is not None, "without hosting there is a mistake"
     sources = tuple(adapters)
@@ -52,9 +55,28 @@ def parse_settings(raw: Mapping[str, str], *, stack: str, tiers: Mapping[str, Ti
             "workload": workload,
             "budget": budget,
             "unused": tuple(join(name) for name, key in OPTIONS.items() if name in values and not key.is_for(hosting)),
-            **options,
+            **{name.replace("-", "_"): chosen for name, chosen in options.items()},
         }
     )
+
+
+def parse_cluster(raw: Mapping[str, str], *, stack: str) -> EksOptions | None:
+    """The cluster that a stack makes for others (`takeover:eks.role: cluster`), or None where it serves itself. Pure.
+
+    Raises Refusals with every mistake: such a stack has no other key.
+    """
+    value, wrong = parse_value("eks", raw.get("eks", "{}"))
+    if wrong or not isinstance(value, dict) or value.get("role") != "cluster":
+        return None
+    options, mistakes = validate(EksOptions, "eks", value)
+    if options is not None:
+        mistakes += OPTIONS["eks"].mistakes(options, None, 0, {"kubernetes": None})
+    mistakes += _unknown_keys({key: text for key, text in raw.items() if key not in _KEYS})
+    for key in (key for key in raw if key in _KEYS and key != "eks"):
+        happened = f"{join(key)} is set, but {join('eks', 'role')} is cluster: this stack serves nothing."
+        mistakes.append(WrongSetting(happened, fix="Set it in the stacks that serve on the cluster.", where=join(key)))
+    Refusals.raise_if_any(f"the settings of the stack {stack}", mistakes)
+    return options
 
 
 def _unknown_keys(raw: Mapping[str, str]) -> Iterator[Refused]:
@@ -84,7 +106,12 @@ def _hosting(values: Mapping[str, Any], tiers: Mapping[str, Tier], mistakes: lis
 
 
 def _options(
-    name: str, values: Mapping[str, Any], hosting: Hosting | None, adapters: int, mistakes: list[Refused]
+    name: str,
+    values: Mapping[str, Any],
+    hosting: Hosting | None,
+    adapters: int,
+    before: Mapping[str, BaseModel | None],
+    mistakes: list[Refused],
 ) -> BaseModel | None:
     """A tier's own options, checked; None where another one is chosen.
 
@@ -97,7 +124,7 @@ def _options(
     options, wrong = validate(key.model, name, values.get(name, {}))
     mistakes += wrong
     if options is not None:
-        mistakes += key.mistakes(options, hosting if is_chosen else None, adapters if is_chosen else 1)
+        mistakes += key.mistakes(options, hosting if is_chosen else None, adapters if is_chosen else 1, before)
     return options if is_chosen else None
 
 

@@ -37,7 +37,8 @@ def _nothing(*_: Any) -> Iterator[Refused]:
 class OptionsKey:
     """`takeover:<key>`: its type, the (provider, clusters) that it is for, what its keys say wrong together.
 
-    `mistakes` takes the options, the hosting (None where that is wrong itself) and the number of adapters.
+    `mistakes` takes the options, the hosting (None where that is wrong itself, or another tier is chosen), the number
+    of adapters, and the options of the keys before this one.
     """
 
     model: type[BaseModel]
@@ -57,21 +58,25 @@ OPTIONS: Mapping[str, OptionsKey] = MappingProxyType(
             DedicatedVllmOptions,
             "dedicated-vllm",
             (None, "existing", "runpod", "lambda", "vast"),
-            lambda options, _hosting, _adapters: dedicated_vllm_mistakes(options),
+            lambda options, *_: dedicated_vllm_mistakes(options),
         ),
         "kubernetes": OptionsKey(
             KubernetesOptions,
             "dedicated-vllm",
             ("kubernetes", "eks"),
-            lambda options, hosting, _adapters: kubernetes_mistakes(options, hosting),
+            lambda options, hosting, *_: kubernetes_mistakes(options, hosting),
         ),
         "eks": OptionsKey(
             EksOptions,
             "dedicated-vllm",
             ("eks",),
-            lambda options, hosting, _adapters: eks_mistakes(options, hosting),
+            lambda options, hosting, _, others: eks_mistakes(options, hosting, others["kubernetes"]),
         ),
-        "sagemaker": OptionsKey(SageMakerOptions, "sagemaker", mistakes=sagemaker_mistakes),
+        "sagemaker": OptionsKey(
+            SageMakerOptions,
+            "sagemaker",
+            mistakes=lambda options, hosting, adapters, _: sagemaker_mistakes(options, hosting, adapters),
+        ),
     }
 )
 
