@@ -24,7 +24,7 @@ from takeover.planning import Plan, plan
 from takeover.providers import named_models
 from takeover.providers._base import EndpointSpec
 from takeover.registry import open_source, trained
-from takeover.settings import NAMESPACE, Settings, check_against_tier, parse_cluster, parse_settings
+from takeover.settings import NAMESPACE, Settings, check_against_tier, cluster_options, parse_settings
 from takeover.tiers import Tier, tier
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ __all__ = ["build_spec", "open_adapters", "program", "raw_settings", "sentences"
 def program() -> None:
     """Declare what this stack's settings say."""
     raw, stack = raw_settings(), pulumi.get_stack()
-    cluster = parse_cluster(raw, stack=stack)
+    cluster = cluster_options(raw, stack=stack)
     if cluster is not None:
         from components.eks.program import make_cluster
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from takeover.settings._adapters import Trained, check_against_tier
+from takeover.settings._eks_cluster import cluster_options
 from takeover.settings._models import (
     AdapterSource,
     Budget,
@@ -12,7 +13,7 @@ from takeover.settings._models import (
     ModalOptions,
     Workload,
 )
-from takeover.settings._parse import parse_cluster, parse_settings, raw_from_stack_file, settings_from_stack_file
+from takeover.settings._parse import parse_settings, raw_from_stack_file, settings_from_stack_file
 from takeover.settings._raw import NAMESPACE, WrongSetting
 from takeover.settings._settings import Settings
 
@@ -29,7 +30,7 @@ __all__ = [
     "Workload",
     "WrongSetting",
     "check_against_tier",
-    "parse_cluster",
+    "cluster_options",
     "parse_settings",
     "raw_from_stack_file",
     "settings_from_stack_file",

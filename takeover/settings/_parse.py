@@ -11,7 +11,6 @@ from pydantic import BaseModel
 
 from takeover.errors import Refusals, Refused
 from takeover.settings._adapters import many_mistakes, read_adapters
-from takeover.settings._eks import EksOptions
 from takeover.settings._hosting import environment_of, read_hosting
 from takeover.settings._messages import suggest, validate
 from takeover.settings._models import Budget, Hosting, Workload
@@ -19,7 +18,7 @@ from takeover.settings._raw import NAMESPACE, WrongSetting, join, parse_value
 from takeover.settings._settings import OPTIONS, Settings
 from takeover.tiers import TIERS, Tier
 
-__all__ = ["parse_cluster", "parse_settings", "raw_from_stack_file", "settings_from_stack_file"]
+__all__ = ["parse_settings", "raw_from_stack_file", "settings_from_stack_file"]
 
 _KEYS = ("hosting", "adapter", "adapters", "workload", "budget", *OPTIONS)
 
@@ -58,25 +57,6 @@ def parse_settings(raw: Mapping[str, str], *, stack: str, tiers: Mapping[str, Ti
             **{name.replace("-", "_"): chosen for name, chosen in options.items()},
         }
     )
-
-
-def parse_cluster(raw: Mapping[str, str], *, stack: str) -> EksOptions | None:
-    """The cluster that a stack makes for others (`takeover:eks.role: cluster`), or None where it serves itself. Pure.
-
-    Raises Refusals with every mistake: such a stack has no other key.
-    """
-    value, wrong = parse_value("eks", raw.get("eks", "{}"))
-    if wrong or not isinstance(value, dict) or value.get("role") != "cluster":
-        return None
-    options, mistakes = validate(EksOptions, "eks", value)
-    if options is not None:
-        mistakes += OPTIONS["eks"].mistakes(options, None, 0, {"kubernetes": None})
-    mistakes += _unknown_keys({key: text for key, text in raw.items() if key not in _KEYS})
-    for key in (key for key in raw if key in _KEYS and key != "eks"):
-        happened = f"{join(key)} is set, but {join('eks', 'role')} is cluster: this stack serves nothing."
-        mistakes.append(WrongSetting(happened, fix="Set it in the stacks that serve on the cluster.", where=join(key)))
-    Refusals.raise_if_any(f"the settings of the stack {stack}", mistakes)
-    return options
 
 
 def _unknown_keys(raw: Mapping[str, str]) -> Iterator[Refused]:
