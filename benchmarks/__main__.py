@@ -41,6 +41,16 @@ BENCHMARKS = (
     ),
     Benchmark("registry", {"push 30 MB vs huggingface_hub": ("<=", 1.2), "pull 30 MB vs huggingface_hub": ("<=", 1.2)}),
     Benchmark("modal_deploy", {"modal deploy, above the bare command (s)": ("<=", 1.0)}),
+    Benchmark("inference", {"inference vs raw httpx": ("<=", 1.2)}),
+    Benchmark(
+        "command_line",
+        {
+            "takeover tiers (ms)": ("<=", 300.0),
+            "takeover deploy, vLLM ready at once (s)": ("<=", 1.5),
+            "takeover deploy, above bare modal deploy (s)": ("<=", 1.5),
+        },
+    ),
+    Benchmark("conformance", {"conformance suite (s)": ("<=", 180.0)}),
 )
 FRESH_CLONE = Benchmark(
     "fresh_clone",
