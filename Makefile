@@ -20,7 +20,7 @@ PYTHON := .venv/bin/python
 ADAPTER := adapters/support-tone
 QUESTION := My parcel has not arrived and I am getting worried. What should I do?
 
-.PHONY: help setup setup-test demo test lint down bench conformance docs clean
+.PHONY: help setup setup-test demo test test-cluster test-cluster-if-built lint down bench conformance docs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,7 +45,19 @@ demo: setup ## train, deploy by Pulumi, ask: the main job, from nothing
 	@QUESTION="$(QUESTION)" ADAPTER=$(ADAPTER) bash examples/demo.sh
 
 test: setup-test lint ## set up and run every check and test
-	$(PYTHON) -m pytest -n 2 --dist loadfile
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not cluster"
+
+CLUSTER := $(PYTHON) tests/cluster/cluster_binaries.py
+CLUSTER_TESTS := TAKEOVER_CLUSTER=1 $(PYTHON) -m pytest -m cluster tests/cluster
+
+test-cluster: setup-test ## build a real Kubernetes control plane (10 minutes, once) and run the tests on it
+	$(CLUSTER)
+	$(CLUSTER_TESTS)
+
+# For CI, whose time is short: on a machine that has it.
+test-cluster-if-built:
+	@if $(CLUSTER) --is-built; then $(CLUSTER_TESTS); else \
+	echo "Left out: the tests on a control plane. It is not built on this machine; 'make test-cluster' builds it."; fi
 
 lint:
 	$(PYTHON) -m ruff check .
