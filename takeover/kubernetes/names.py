@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from takeover.providers._base import TrainedModel
+
 __all__ = [
     "ADAPTERS",
     "ADAPTERS_ANNOTATION",
@@ -25,33 +27,38 @@ __all__ = [
     "ENGINE_PORT",
     "FIELD_MANAGER",
     "GATE_PORT",
-    "HUB_TOKEN",
+    "HUB_ENTRY",
     "KEY_ANNOTATION",
     "METRICS_PORT",
+    "POOL_PORT",
+    "SHARED_MEMORY",
+    "TMP",
     "adapter_folder",
     "content_name",
     "hub_secret",
     "key_secret",
     "labels",
+    "lora_name",
     "picker",
-    "router",
     "selector",
     "service",
     "workload",
 ]
 
-# The component of the pods that answer; router and picker are others, so that no selector finds them too.
+# The component of the pods that answer; the picker's are others, so that no selector finds both.
 ENGINE = "engine"
 _VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
-# Only the gate's port is reached from outside of the pod, and the metrics' from inside of the cluster.
+# The gate's three ports: for callers; for Prometheus and the kubelet; for a gateway and its endpoint picker. The engine
+# itself listens on the pod's loopback.
 GATE_PORT = 8080
 METRICS_PORT = 8081
+POOL_PORT = 8082
 ENGINE_PORT = 8000
 
 # Keys inside of the Secrets.
 API_KEY = "api-key"
-HUB_TOKEN = "token"
+HUB_ENTRY = "token"
 
 # On the Deployment (or LeaderWorkerSet) and its pods. A label holds 63 characters: the whole digests (`sha256:...`,
 # with commas between) and served names stand in the annotations, the default adapter first.
@@ -65,21 +72,18 @@ FIELD_MANAGER = "takeover"
 
 ADAPTERS = PurePosixPath("/adapters")
 CACHE = PurePosixPath("/cache")
+TMP = "/tmp"  # noqa: S108 a volume of the pod's own
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 likewise
 
 
 def workload(name: str) -> str:
-    """The Deployment or LeaderWorkerSet, and what goes with it one to one (ServiceAccount, PodDisruptionBudget, ...)."""
+    """The Deployment or LeaderWorkerSet, and what goes with it one to one (ServiceAccount, PodDisruptionBudget...)."""
     return name
 
 
 def service(name: str) -> str:
     """The Service before the pods."""
     return f"{name}-pods"
-
-
-def router(name: str) -> str:
-    """Deployment and Service of production-stack's router."""
-    return f"{name}-router"
 
 
 def picker(name: str) -> str:
@@ -124,6 +128,11 @@ def labels(name: str, extra: Mapping[str, str], component: str = ENGINE) -> dict
         if key not in ("managed-by", "tier") and _VALUE.fullmatch(value)
     }
     return own | more
+
+
+def lora_name(model: TrainedModel) -> str:
+    """What the engine calls an adapter, whatever else callers must put before it: `<name>@<12 hex>`."""
+    return f"{model.name}@{model.digest.removeprefix('sha256:')[:12]}"
 
 
 def adapter_folder(digest: str) -> PurePosixPath:

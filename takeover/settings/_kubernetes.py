@@ -92,8 +92,8 @@ class Ingress(_Strict):
 
 
 class KubernetesOptions(_Strict):
-    """`takeover:kubernetes`. Without `namespace` the endpoint has one of its own, which is made and deleted with it; one
-    that is given exists already. `gpus` are those of one pod, `nodes` the pods of one replica."""
+    """`takeover:kubernetes`. Without `namespace` the endpoint has one of its own, made and deleted with it; one that is
+    given exists already. `gpus` are those of one pod, `nodes` the pods of one replica."""
 
     kubeconfig: str | None = None
     context: str | None = None
@@ -141,8 +141,8 @@ class KubernetesOptions(_Strict):
     idle_seconds: Annotated[int, Field(ge=60)] = 900
     wake_query: str | None = None
 
-    routing: Literal["service", "inference-extension", "production-stack"] = "service"
-    router_image: str | None = None
+    routing: Literal["service", "inference-extension"] = "service"
+    picker_image: str | None = None
     gateway: Gateway | None = None
     ingress: Ingress | None = None
 
@@ -223,7 +223,7 @@ def _image_mistakes(options: KubernetesOptions) -> Iterator[Refused]:
     for key, value in (
         ("image", options.image),
         ("gateImage", options.gate_image),
-        ("routerImage", options.router_image),
+        ("pickerImage", options.picker_image),
     ):
         if value is not None and not _PINNED.fullmatch(value):
             yield _wrong(
@@ -330,18 +330,15 @@ def _routing_mistakes(options: KubernetesOptions) -> Iterator[Refused]:
         yield _wrong("gateway", "is missing: routing is inference-extension.", fix=fix)
     if options.routing != "inference-extension" and options.gateway is not None:
         yield _wrong("gateway", f"is set, but routing is {options.routing}.", fix="Set routing: inference-extension.")
-    if options.routing != "service" and options.router_image is None:
-        which = {"inference-extension": "the endpoint picker", "production-stack": "lmcache/lmstack-router"}
-        fix = f"Add the image of {which[options.routing]} with its digest."
-        yield _wrong("routerImage", f"is missing: routing is {options.routing}.", fix=fix)
-    if options.routing == "service" and options.router_image is not None:
-        yield _wrong("routerImage", "is set, but routing is service.", fix="Remove it, or choose a routing.")
+    if options.routing == "inference-extension" and options.picker_image is None:
+        fix = "Add ghcr.io/llm-d/llm-d-router-endpoint-picker:v0.10.0 with its digest."
+        yield _wrong("pickerImage", "is missing: routing is inference-extension.", fix=fix)
+    if options.routing == "service" and options.picker_image is not None:
+        yield _wrong("pickerImage", "is set, but routing is service.", fix="Set routing: inference-extension.")
     if options.routing == "inference-extension" and options.ingress is not None:
         yield _wrong("ingress", "is set, but the gateway is the way in.", fix="Put the host on the Gateway's listener.")
     if options.routing == "inference-extension" and options.nodes > 1:
         yield _wrong("routing", f"is inference-extension, but nodes is {options.nodes}.", fix="Use service.")
-    if options.routing == "production-stack" and options.engine != "vllm":
-        yield _wrong("routing", f"is production-stack, but engine is {options.engine}.", fix="Use service.")
     if options.ingress is not None and not _HOST.fullmatch(options.ingress.host):
         yield _wrong("ingress.host", f"is {shown(options.ingress.host)}.", fix="Write a name such as llm.example.com.")
 
