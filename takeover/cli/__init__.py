@@ -15,7 +15,7 @@ from takeover.errors import TakeoverError
 
 __all__ = ["app", "main"]
 
-_COMMAND_FILES = ("train", "adapter", "stack", "deploy", "ask", "registry", "tiers", "running", "doctor")
+_COMMAND_FILES = ("train", "adapter", "stack", "deploy", "ask", "registry", "tiers", "running", "doctor", "fit")
 
 app = typer.Typer(
     name="takeover",

@@ -146,7 +146,8 @@ def test_a_cluster_of_another_stack_is_not_billed_twice_and_spot_is_named() -> N
         "dedicated-vllm/eks: 1 to 2 x g6e.2xlarge (1 x L40S) at 2.00 USD an hour, 100 GiB of disk each;"
         " 2.01 USD an hour at no traffic, 4.02 at most; 1467 to 2935 USD a month;"
         " takeover:workload would say where between.",
-        "The cluster itself is on the bill of organization/project/cluster, traffic out of AWS, logs and S3 come on top.",
+        "The cluster itself is on the bill of organization/project/cluster, traffic out of AWS, logs and S3"
+        " come on top.",
         "Spot costs less than these on-demand prices, as it pleases the market, and can be taken back.",
     )
 
