@@ -207,7 +207,10 @@ def test_a_data_set_on_the_hub_is_loaded_at_its_commit(monkeypatch: pytest.Monke
     assert source_digest(source) == f"hub:acme/pairs@{'a' * 40}:en:train[:5]"
 
 
-def test_a_data_set_that_cannot_be_had_is_refused_with_the_reason() -> None:
+def test_a_data_set_that_cannot_be_had_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Read at import, which may have been before the variable was set; without it the library tries for 20 seconds.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     with pytest.raises(Refused, match=r"the data set hub:acme/none@0{40} \(split train\) cannot be loaded"):
         read_source(Source("hub:acme/none@" + "0" * 40))
 
