@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["allow", "as_json", "deny", "policy_document", "trust", "trust_pods"]
+__all__ = ["Statement", "allow", "as_json", "deny", "policy_document", "trust", "trust_pods"]
 
 Statement = dict[str, Any]
 Conditions = Mapping[str, Mapping[str, str | Sequence[str]]]
@@ -50,19 +50,17 @@ def trust(service: str, *, when: Conditions | None = None) -> dict[str, Any]:
     return _trust(service, ["sts:AssumeRole"], when)
 
 
-def trust_pods(namespace: str, service_account: str, *, cluster: str | None = None) -> dict[str, Any]:
-    """Who may assume a role: the pods of one service account, by EKS Pod Identity.
+def trust_pods(namespace: str, service_account: str, *, cluster: str) -> dict[str, Any]:
+    """Who may assume a role: the pods of one service account in one cluster (by name), by EKS Pod Identity.
 
     The agent puts the names into session tags (docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html, read
-    2026-11-25), so that nobody who may associate roles can hand this
-    one to another service account. `cluster` is a name.
+    2026-11-25), so that nobody who may associate roles can hand this one to another service account.
     """
     tags = {
+        "aws:RequestTag/eks-cluster-name": cluster,
         "aws:RequestTag/kubernetes-namespace": namespace,
         "aws:RequestTag/kubernetes-service-account": service_account,
     }
-    if cluster is not None:
-        tags["aws:RequestTag/eks-cluster-name"] = cluster
     return _trust("pods.eks.amazonaws.com", ["sts:AssumeRole", "sts:TagSession"], {"StringEquals": tags})
 
 

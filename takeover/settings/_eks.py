@@ -31,9 +31,10 @@ class EksDisk(_Strict):
 
 
 class EksVpc(_Strict):
-    """Either one of the stack's own (`cidr`, `natPerZone`, `ecrEndpoints`), or a given one by `vpcId` and its subnets.
+    """Either one of the stack's own (`natPerZone`, `ecrEndpoints`), or a given one by `vpcId` and its subnets.
 
     `privateSubnets` and `publicSubnets` map a subnet's id to its zone, so that a mistake shows in the preview.
+    `cidr` is the network of either, and of a shared cluster's VPC: the load balancer asks pods from there.
     """
 
     cidr: str = "10.64.0.0/16"
@@ -86,8 +87,7 @@ class EksOptions(_Strict):
     instance_type: str | None = None
     nodes: EksNodes = EksNodes()
     disk: EksDisk = EksDisk()
-    capacity_type: Literal["ON_DEMAND", "SPOT", "CAPACITY_BLOCK"] = "ON_DEMAND"
-    capacity_reservation_id: str | None = None
+    capacity_type: Literal["ON_DEMAND", "SPOT"] = "ON_DEMAND"
     ami_version: str | None = None
     fast_image_pull: bool = False
     scheme: Literal["internal", "internet-facing", "none"] = "internal"

@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from pydantic.alias_generators import to_camel
 
 from takeover.errors import Refused
-from takeover.planning.hardware import INSTANCES, instance_named
+from takeover.planning.hardware import INSTANCES, Instance, gpu_named, instance_named
 from takeover.settings._eks import EksOptions
 from takeover.settings._eks_network import (
     arn_mistakes,
     cidr_mistakes,
+    cidr_of_others_mistakes,
     ingress_mistakes,
     is_region,
     is_zone,
     vpc_mistakes,
     wrong,
 )
+from takeover.settings._kubernetes import KubernetesOptions
 from takeover.settings._models import Hosting
 from takeover.settings._raw import WrongSetting, join, shown
 
@@ -49,7 +51,6 @@ _OF_SERVING = frozenset(
         "nodes",
         "disk",
         "capacity_type",
-        "capacity_reservation_id",
         "ami_version",
         "fast_image_pull",
         "scheme",
@@ -62,8 +63,13 @@ _OF_SERVING = frozenset(
 )
 
 
-def eks_mistakes(options: EksOptions, hosting: Hosting | None) -> Iterator[Refused]:
-    """What is wrong with these options together; `hosting` is None for a stack that makes the cluster alone."""
+def eks_mistakes(
+    options: EksOptions, hosting: Hosting | None, kubernetes: KubernetesOptions | None = None
+) -> Iterator[Refused]:
+    """What is wrong with these options together; `hosting` is None for a stack that makes the cluster alone.
+
+    With `kubernetes`, also whether its pods fit on these machines.
+    """
     yield from _role_mistakes(options)
     yield from _region_mistakes(options)
     if options.cluster_stack is None:
@@ -73,6 +79,8 @@ def eks_mistakes(options: EksOptions, hosting: Hosting | None) -> Iterator[Refus
         yield from _machine_mistakes(options, hosting)
         yield from _disk_mistakes(options)
         yield from ingress_mistakes(options)
+        if kubernetes is not None and options.instance_type is not None and options.instance_type in INSTANCES:
+            yield from _pod_mistakes(options, INSTANCES[options.instance_type], kubernetes)
 
 
 def zones_of(options: EksOptions) -> tuple[str, ...]:
@@ -86,7 +94,8 @@ def _role_mistakes(options: EksOptions) -> Iterator[Refused]:
             said = "is set, but this stack makes a cluster and serves nothing (role: cluster)."
             yield wrong(to_camel(name), said, fix="Set it in the stacks that serve on the cluster.")
     elif options.cluster_stack is not None:
-        for name in sorted(options.model_fields_set & _OF_THE_CLUSTER):
+        yield from _shared_vpc_mistakes(options)
+        for name in sorted(options.model_fields_set & _OF_THE_CLUSTER - {"vpc"}):
             said = f"is set, but the cluster is made by {options.cluster_stack}."
             yield wrong(to_camel(name), said, fix="Set it there, or remove clusterStack.")
         if len(options.cluster_stack.split("/")) != 3:
@@ -95,6 +104,13 @@ def _role_mistakes(options: EksOptions) -> Iterator[Refused]:
                 f"is {shown(options.cluster_stack)}, but must be organization/project/stack.",
                 fix="With a backend of your own the organization is the word organization.",
             )
+
+
+def _shared_vpc_mistakes(options: EksOptions) -> Iterator[Refused]:
+    for name in sorted(options.vpc.model_fields_set - {"cidr"}):
+        said = f"is set, but the cluster is made by {options.cluster_stack}."
+        yield wrong("vpc", said, to_camel(name), fix="Set it there; only cidr is said here too.")
+    yield from cidr_of_others_mistakes(options)
 
 
 def _region_mistakes(options: EksOptions) -> Iterator[Refused]:
@@ -106,6 +122,8 @@ def _region_mistakes(options: EksOptions) -> Iterator[Refused]:
         )
         return
     for index, zone in enumerate(options.zones):
+        if zone in options.zones[:index]:
+            yield wrong("zones", f"is {shown(zone)}, which is named already.", index, fix="Name each zone once.")
         if not is_zone(zone, options.region):
             fix = f"Its zones are {options.region}a, {options.region}b and so on."
             yield wrong("zones", f"is {shown(zone)}, but the region is {options.region}.", index, fix=fix)
@@ -159,6 +177,7 @@ def _machine_mistakes(options: EksOptions, hosting: Hosting | None) -> Iterator[
         said = "must name two zones or more that the cluster stands in, for this stack's nodes."
         yield wrong("zones", said, fix="They are among the cluster stack's zones.")
     yield from _capacity_mistakes(options, hosting)
+    yield from _image_mistakes(options)
 
 
 def _instance_mistakes(options: EksOptions, hosting: Hosting | None) -> Iterator[Refused]:
@@ -197,16 +216,21 @@ def _capacity_mistakes(options: EksOptions, hosting: Hosting | None) -> Iterator
             why="AWS takes a spot machine back with two minutes' notice, and need not have another one.",
             fix="Use ON_DEMAND; SPOT is for staging.",
         )
-    block, reservation = options.capacity_type == "CAPACITY_BLOCK", options.capacity_reservation_id
-    if block and reservation is None:
-        yield wrong("capacityReservationId", "is missing: capacityType is CAPACITY_BLOCK.", fix="Add it: cr-...")
-    if reservation is not None and not reservation.startswith("cr-"):
-        said = f"is {shown(reservation)}, but must be a reservation's id."
-        yield wrong("capacityReservationId", said, fix="It begins with cr-.")
-    if options.autoscaler == "karpenter" and (block or reservation is not None):
-        key = "capacityType" if block else "capacityReservationId"
-        said = "is for node groups, but karpenter starts machines without any."
-        yield wrong(key, said, fix="Use autoscaler: cluster-autoscaler or none.")
+
+
+def _image_mistakes(options: EksOptions) -> Iterator[Refused]:
+    """EKS and Karpenter call the same image by different names."""
+    if options.ami_version is None or options.ami != "al2023":
+        return
+    pattern, example = (
+        (r"v\d{8}", "v20260723") if options.autoscaler == "karpenter" else (r"\d+\.\d+\.\d+-\d{8}", "1.35.2-20260723")
+    )
+    if not re.fullmatch(pattern, options.ami_version):
+        yield wrong(
+            "amiVersion",
+            f"is {shown(options.ami_version)}, but with autoscaler: {options.autoscaler} it looks like {example}.",
+            fix="The releases are on github.com/awslabs/amazon-eks-ami/releases.",
+        )
 
 
 def _disk_mistakes(options: EksOptions) -> Iterator[Refused]:
@@ -229,3 +253,29 @@ def _disk_mistakes(options: EksOptions) -> Iterator[Refused]:
             why="Parallel pulls are slower than plain ones under 600 MiB/s.",
             fix="Set disk.throughput to 600 or more, or remove it.",
         )
+
+
+def _pod_mistakes(options: EksOptions, machine: Instance, pods: KubernetesOptions) -> Iterator[Refused]:
+    """A pod that fits on no node waits for ever, and the autoscaler says so in its own log only.
+
+    A node keeps about a core and a tenth of its memory for itself, and 40 GiB of disk for system and image.
+    """
+    where = f"{join(_KEY, 'instanceType')}: {machine.name}"
+    if gpu_named(pods.gpu) != machine.gpu:
+        yield _unfit("gpu", f"is {pods.gpu}, but {where} has {machine.gpu.name}.", f"Write gpu: {machine.gpu.name}.")
+    for key, wanted, has in (
+        ("gpus", pods.gpus, machine.gpus),
+        ("cpus", pods.cpus, machine.vcpus - 1),
+        ("memoryGib", pods.memory_gib, int(machine.memory_gib * 0.9)),
+    ):
+        if wanted > has:
+            yield _unfit(key, f"is {wanted}, but {where} has {has} for pods.", f"Lower it to {has} or less.")
+    room = options.disk.size_gib - 40
+    if pods.cache_claim is None and pods.cache_storage_class is None and pods.cache_gib > room:
+        said = f"is {pods.cache_gib}, but a disk of {options.disk.size_gib} GiB has {room} for it."
+        yield _unfit("cacheGib", said, f"Set {join(_KEY, 'disk', 'sizeGib')} to {pods.cache_gib + 40} or more.")
+
+
+def _unfit(key: str, said: str, fix: str) -> Refused:
+    where = join("kubernetes", key)
+    return WrongSetting(f"{where} {said}", fix=fix, where=where)

@@ -12,7 +12,16 @@ from takeover.errors import Refused
 from takeover.settings._eks import EksOptions
 from takeover.settings._raw import WrongSetting, join, shown
 
-__all__ = ["arn_mistakes", "cidr_mistakes", "ingress_mistakes", "is_region", "is_zone", "vpc_mistakes", "wrong"]
+__all__ = [
+    "arn_mistakes",
+    "cidr_mistakes",
+    "cidr_of_others_mistakes",
+    "ingress_mistakes",
+    "is_region",
+    "is_zone",
+    "vpc_mistakes",
+    "wrong",
+]
 
 _KEY = "eks"
 EVERYWHERE = "0.0.0.0/0"
@@ -38,7 +47,8 @@ def vpc_mistakes(options: EksOptions) -> Iterator[Refused]:
     if vpc.vpc_id is None:
         yield from _own_vpc_mistakes(options)
         return
-    for name in sorted(vpc.model_fields_set & {"cidr", "nat_per_zone", "ecr_endpoints"}):
+    yield from cidr_of_others_mistakes(options)
+    for name in sorted(vpc.model_fields_set & {"nat_per_zone", "ecr_endpoints"}):
         said = f"is set, but the VPC is given ({vpc.vpc_id})."
         yield wrong("vpc", said, to_camel(name), fix="Remove it, or remove vpcId.")
     if options.zones:
@@ -85,6 +95,20 @@ def _own_vpc_mistakes(options: EksOptions) -> Iterator[Refused]:
             "--location-type availability-zone` lists them.",
             fix=f"Write for example zones: [{options.region}a, {options.region}b].",
         )
+    yield from _cidr_of_vpc_mistakes(options)
+
+
+def cidr_of_others_mistakes(options: EksOptions) -> Iterator[Refused]:
+    """A VPC that this stack does not make: its network must be named, so that pods let its load balancer in."""
+    if "cidr" not in options.vpc.model_fields_set:
+        said = "is missing: the load balancer asks the pods from the VPC's network."
+        yield wrong("vpc", said, "cidr", fix="Add it, as `aws ec2 describe-vpcs` has it.")
+    elif _network(options.vpc.cidr) is None:
+        said = f"is {shown(options.vpc.cidr)}, but must be an IPv4 network."
+        yield wrong("vpc", said, "cidr", fix="Write it as `aws ec2 describe-vpcs` has it.")
+
+
+def _cidr_of_vpc_mistakes(options: EksOptions) -> Iterator[Refused]:
     network = _network(options.vpc.cidr)
     if network is None or not 16 <= network.prefixlen <= 20:
         yield wrong(

@@ -12,6 +12,7 @@ from takeover.errors import Refusals, Refused
 from takeover.settings._eks import EksOptions
 from takeover.settings._eks_cluster import cluster_options
 from takeover.settings._eks_mistakes import eks_mistakes, zones_of
+from takeover.settings._kubernetes import KubernetesOptions
 from takeover.settings._messages import validate
 from takeover.settings._models import Hosting
 
@@ -33,9 +34,14 @@ RIGHT: dict[str, Any] = {
 }
 GIVEN: dict[str, Any] = {
     "vpcId": "vpc-0a",
+    "cidr": "10.0.0.0/16",
     "privateSubnets": {"subnet-0a": "eu-central-1a", "subnet-0b": "eu-central-1b"},
 }
-SHARED: dict[str, Any] = {"clusterStack": "organization/takeover/cluster", "inboundCidrs": ["10.0.0.0/8"]}
+SHARED: dict[str, Any] = {
+    "clusterStack": "organization/takeover/cluster",
+    "inboundCidrs": ["10.0.0.0/8"],
+    "vpc": {"cidr": "10.64.0.0/16"},
+}
 CLUSTER: dict[str, Any] = {"role": "cluster", "region": "eu-central-1", "zones": ["eu-central-1a", "eu-central-1b"]}
 
 
@@ -59,12 +65,6 @@ RIGHT_ONES = {
     "inside the cluster only": {
         **{key: RIGHT[key] for key in ("region", "zones", "instanceType")},
         "scheme": "none",
-    },
-    "a reserved block of machines": {
-        **RIGHT,
-        "instanceType": "p5.48xlarge",
-        "capacityType": "CAPACITY_BLOCK",
-        "capacityReservationId": "cr-0a",
     },
 }
 
@@ -91,7 +91,7 @@ CASES = (
     Case("no region", {"region": "Frankfurt"}, "region", "eu-central-1"),
     Case("China", {"region": "cn-north-1"}, "region", "commercial"),
     Case("one zone", {"zones": ["eu-central-1a"]}, "zones", "one zone only, eu-central-1a"),
-    Case("one zone twice", {"zones": ["eu-central-1a", "eu-central-1a"]}, "zones", "one zone only"),
+    Case("a zone twice", {"zones": ["eu-central-1a", "eu-central-1b", "eu-central-1a"]}, "zones[2]", "named already"),
     Case("a zone elsewhere", {"zones": ["eu-central-1a", "us-east-1b"]}, "zones[1]", "the region is eu-central-1"),
     Case(
         "a certificate elsewhere",
@@ -109,13 +109,7 @@ CASES = (
     Case("no network", {"inboundCidrs": ["10.0.0.1/8"]}, "inboundCidrs[0]", "must be an IPv4 network"),
     Case("a hostname that nothing answers", {"scheme": "none", "certificateArn": None}, "hostname", "scheme is none"),
     Case("spot in production", {"capacityType": "SPOT"}, "capacityType", "two minutes' notice"),
-    Case("a block without its id", {"capacityType": "CAPACITY_BLOCK"}, "capacityReservationId", "is missing"),
-    Case(
-        "a reservation under karpenter",
-        {"autoscaler": "karpenter", "capacityReservationId": "cr-0"},
-        "capacityReservationId",
-        "karpenter",
-    ),
+    Case("Karpenter's name of an image", {"amiVersion": "v20260723"}, "amiVersion", "looks like 1.35.2-20260723"),
     Case("min over max", {"nodes": {"min": 3, "max": 2}}, "nodes.min", "max is 2"),
     Case("nothing adds nodes", {"autoscaler": "none"}, "nodes.max", "nothing adds nodes"),
     Case("fewer GPUs than replicas", {}, "nodes.max", "2 GPUs", {"maxReplicas": 3}),
@@ -142,6 +136,13 @@ CASES = (
         "vpcId is not",
     ),
     Case("zones of given subnets", {"vpc": GIVEN, "inboundCidrs": ["10.0.0.0/8"]}, "zones", "have their zones"),
+    Case(
+        "a shared cluster's NAT",
+        {**SHARED, "vpc": {"cidr": "10.0.0.0/16", "natPerZone": True}},
+        "vpc.natPerZone",
+        "Set it there",
+    ),
+    Case("a shared cluster's unknown network", {**SHARED, "vpc": {}}, "vpc.cidr", "is missing"),
 )
 
 
@@ -162,6 +163,7 @@ def test_given_subnets_in_one_zone_only_are_refused_with_all_else() -> None:
         "capacityType": "SPOT",
     }
     assert [mistake.where for mistake in found(said)] == [
+        "takeover:eks.vpc.cidr",
         "takeover:eks.vpc.privateSubnets",
         "takeover:eks.vpc.publicSubnets",
         "takeover:eks.instanceType",
@@ -193,3 +195,28 @@ def test_a_cluster_that_should_serve_too() -> None:
         "takeover:eks.hostname",
         "takeover:eks.instanceType",
     ]
+
+
+@dataclass(frozen=True)
+class Pods:
+    says: str
+    change: dict[str, Any]
+    where: str | None
+
+
+PODS = (
+    Pods("pods that fit", {}, None),
+    Pods("another GPU", {"gpu": "H100"}, "takeover:kubernetes.gpu"),
+    Pods("more GPUs than the machine has", {"gpus": 2}, "takeover:kubernetes.gpus"),
+    Pods("all of its cores", {"cpus": 8}, "takeover:kubernetes.cpus"),
+    Pods("all of its memory", {"memoryGib": 64}, "takeover:kubernetes.memoryGib"),
+    Pods("a cache larger than the disk", {"cacheGib": 190}, "takeover:kubernetes.cacheGib"),
+)
+
+
+@pytest.mark.parametrize("case", PODS, ids=lambda case: case.says)
+def test_pods_on_these_machines(case: Pods) -> None:
+    options = EksOptions.model_validate(RIGHT)
+    pods = KubernetesOptions.model_validate(case.change)
+    mistakes = list(eks_mistakes(options, Hosting.model_validate(HOSTING), pods))
+    assert [mistake.where for mistake in mistakes] == [each for each in (case.where,) if each]

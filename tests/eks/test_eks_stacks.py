@@ -1,0 +1,256 @@
+"""Whole EKS stacks under recording mocks: every resource against a snapshot, and what must not be there.
+
+`TAKEOVER_REWRITE=1 pytest tests/eks` writes the snapshots anew; git then shows what changed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_policies import on_everything, wide_open
+from eks_stack import MINIMAL, SHARED, cluster_run, model, place_run
+from fakes.pulumi_recorder import Recorded, Run, as_yaml, compare
+from ruamel.yaml import YAML
+
+from takeover.aws.eks_policies import load_balancer_controller
+from takeover.settings._raw import WrongSetting
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+REWRITE = os.environ.get("TAKEOVER_REWRITE") == "1"
+WITHOUT_ZONES = {key: value for key, value in MINIMAL.items() if key != "zones"}
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a"
+
+FULL: Mapping[str, Any] = {
+    **MINIMAL,
+    "zones": [*MINIMAL["zones"], "eu-central-1c"],
+    "nodes": {"min": 2, "max": 6},
+    "disk": {"sizeGib": 500, "throughput": 1000, "iops": 4000},
+    "amiVersion": "1.35.2-20260723",
+    "fastImagePull": True,
+    "scheme": "internet-facing",
+    "inboundCidrs": ["203.0.113.0/24", "198.51.100.7/32"],
+    "kubernetesVersion": "1.36",
+    "support": "standard",
+    "vpc": {"cidr": "172.20.0.0/18", "natPerZone": False, "ecrEndpoints": False},
+    "systemInstanceType": "m7i.xlarge",
+    "systemNodes": 3,
+    "apiPublicCidrs": ["203.0.113.0/24"],
+    "accessEntries": [
+        {"principal": "arn:aws:iam::123456789012:role/platform", "policy": "cluster-admin"},
+        {"principal": "arn:aws:iam::123456789012:role/team", "policy": "edit", "namespaces": ["team"]},
+    ],
+    "logs": {"types": ["audit", "authenticator"], "retentionDays": 365},
+    "kmsKeyArn": KEY,
+    "ebsVolumes": True,
+    "install": ["keda", "kube-prometheus-stack"],
+}
+GIVEN: Mapping[str, Any] = {
+    **WITHOUT_ZONES,
+    "inboundCidrs": ["10.0.0.0/8"],
+    "vpc": {
+        "vpcId": "vpc-0a",
+        "cidr": "10.20.0.0/16",
+        "privateSubnets": {"subnet-0a": "eu-central-1a", "subnet-0b": "eu-central-1b", "subnet-0c": "eu-central-1b"},
+    },
+}
+ON_SHARED: Mapping[str, Any] = {
+    **MINIMAL,
+    "clusterStack": "organization/takeover/cluster",
+    "vpc": {"cidr": "10.64.0.0/16"},
+    "inboundCidrs": ["10.0.0.0/8"],
+}
+S3 = (
+    model("s3://weights/adapters/tone"),
+    model("s3://weights/adapters/other", name="other", mark="d"),
+    model("hf://acme/third@" + "e" * 40, name="third", mark="f"),
+)
+
+
+@cache
+def run_of(name: str) -> Run:
+    runs = {
+        "minimal": lambda: place_run(MINIMAL),
+        "full": lambda: place_run(FULL, models=S3),
+        "given": lambda: place_run(GIVEN, protect=False),
+        "shared": lambda: place_run(ON_SHARED, models=S3),
+        "bottlerocket": lambda: place_run({**MINIMAL, "ami": "bottlerocket", "fastImagePull": True}),
+        "karpenter": lambda: place_run({**MINIMAL, "autoscaler": "karpenter"}),
+        "no-autoscaler": lambda: place_run({**MINIMAL, "autoscaler": "none", "nodes": {"min": 3, "max": 3}}),
+        "cluster": lambda: cluster_run({"zones": MINIMAL["zones"]}),
+    }
+    return runs[name]()
+
+
+NAMES = ("minimal", "full", "given", "shared", "bottlerocket", "karpenter", "no-autoscaler", "cluster")
+WITH_CLUSTER = tuple(name for name in NAMES if name != "shared")
+
+
+def test_minimal() -> None:
+    compare(as_yaml(run_of("minimal").made), SNAPSHOTS / "minimal.yaml", rewrite=REWRITE)
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_snapshot(name: str) -> None:
+    minimal = YAML(typ="safe").load(SNAPSHOTS / "minimal.yaml")
+    compare(as_yaml(run_of(name).made, beside=minimal), SNAPSHOTS / f"{name}.yaml", rewrite=REWRITE)
+
+
+def test_sentences() -> None:
+    said = {name: run_of(name).said for name in NAMES}
+    text = "".join(f"{name}:\n" + "".join(f"  {line}\n" for line in lines) for name, lines in said.items())
+    compare(text, SNAPSHOTS / "sentences.txt", rewrite=REWRITE)
+
+
+def texts(value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for each in value.values() for text in texts(each)]
+    if isinstance(value, list):
+        return [text for each in value for text in texts(each)]
+    return [str(value)]
+
+
+def policies(run: Run) -> list[Mapping[str, Any]]:
+    return [each.inputs["policy"] for each in run.of("aws:iam/rolePolicy:RolePolicy")]
+
+
+# These take no resource in IAM: the service authorization reference, read 2026-11-25.
+WITHOUT_RESOURCE = {
+    "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeAutoScalingInstances",
+    "autoscaling:DescribeScalingActivities",
+    "autoscaling:DescribeTags",
+    "ec2:DescribeImages",
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeLaunchTemplateVersions",
+    "ec2:GetInstanceTypesFromInstanceRequirements",
+    "iam:ListInstanceProfiles",
+    "logs:DescribeLogGroups",
+    "pricing:GetProducts",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_wildcard_action_on_everything(name: str) -> None:
+    assert [wide_open(policy) for policy in policies(run_of(name))] == [[]] * len(policies(run_of(name)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_on_everything_only_what_takes_no_resource_or_what_aws_publishes(name: str) -> None:
+    published = load_balancer_controller()
+    own = [policy for policy in policies(run_of(name)) if policy != published]
+    assert {action for policy in own for action in on_everything(policy)} <= WITHOUT_RESOURCE
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nodes_and_control_plane_stand_in_private_subnets_only(name: str) -> None:
+    groups = run_of(name).of("aws:eks/nodeGroup:NodeGroup")
+    planes = [each.inputs["vpcConfig"] for each in run_of(name).of("aws:eks/cluster:Cluster")]
+    subnets = [subnet for each in [*(group.inputs for group in groups), *planes] for subnet in each["subnetIds"]]
+    assert subnets
+    assert [subnet for subnet in subnets if "public" in subnet] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_open_to_everyone_but_the_way_out(name: str) -> None:
+    open_ones = [each.type for each in run_of(name).made if "0.0.0.0/0" in texts(each.inputs)]
+    assert set(open_ones) <= {"aws:ec2/routeTable:RouteTable"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_secret_in_plain_text_and_no_machine_that_gives_its_role_to_pods(name: str) -> None:
+    made = run_of(name).made
+    assert [each.key for each in made if any(word in texts(each.inputs) for word in ("password", "AKIA"))] == []
+    templates = [each.inputs["metadataOptions"] for each in made if each.type.endswith(":LaunchTemplate")]
+    assert templates == [{"httpEndpoint": "enabled", "httpPutResponseHopLimit": 1, "httpTokens": "required"}] * len(
+        templates
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_group_s_size_is_fought_over_and_nothing_is_deleted_before_its_successor(name: str) -> None:
+    groups = run_of(name).of("aws:eks/nodeGroup:NodeGroup")
+    assert [group.ignore_changes for group in groups] == [["scalingConfig.desiredSize"]] * len(groups)
+    assert [each.key for each in run_of(name).made if each.delete_before_replace] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_gpu_group_stands_in_one_zone_with_label_taint_and_disk(name: str) -> None:
+    groups = [each for each in run_of(name).of("aws:eks/nodeGroup:NodeGroup") if "taints" in each.inputs]
+    assert [group.inputs["taints"] for group in groups] == [
+        [{"effect": "NO_SCHEDULE", "key": "nvidia.com/gpu", "value": "present"}]
+    ] * len(groups)
+    assert {group.inputs["labels"]["nvidia.com/gpu.present"] for group in groups} <= {"true"}
+    zones = [{subnet[-1] for subnet in group.inputs["subnetIds"] if "id" in subnet} for group in groups]
+    assert [len(zone) for zone in zones if zone] == [1] * len([zone for zone in zones if zone])
+
+
+def releases(name: str) -> list[str]:
+    return [each.inputs["name"] for each in run_of(name).of("kubernetes:helm.sh/v3:Release")]
+
+
+def test_the_device_plugin_is_there_once_and_never_on_bottlerocket() -> None:
+    counts = {name: releases(name).count("nvidia-device-plugin") for name in NAMES}
+    assert counts == {**dict.fromkeys(WITH_CLUSTER, 1), "bottlerocket": 0, "shared": 0}
+
+
+@pytest.mark.parametrize("name", WITH_CLUSTER)
+def test_the_network_enforces_policies(name: str) -> None:
+    (cni,) = [each for each in run_of(name).of("aws:eks/addon:Addon") if each.inputs["addonName"] == "vpc-cni"]
+    assert cni.inputs["configurationValues"] == {"enableNetworkPolicy": "true"}
+
+
+@pytest.mark.parametrize("name", WITH_CLUSTER)
+def test_the_cluster_keeps_its_secrets_and_its_logs(name: str) -> None:
+    run = run_of(name)
+    (plane,) = run.of("aws:eks/cluster:Cluster")
+    assert plane.inputs["accessConfig"]["authenticationMode"] == "API"
+    assert plane.inputs["encryptionConfig"]["provider"]["keyArn"]
+    assert plane.inputs["vpcConfig"]["endpointPrivateAccess"] is True
+    assert {key.inputs["enableKeyRotation"] for key in run.of("aws:kms/key:Key")} <= {True}
+    assert [group.inputs["retentionInDays"] > 0 for group in run.of("aws:cloudwatch/logGroup:LogGroup")]
+
+
+def test_protected_in_production_and_not_where_it_is_not_asked_for() -> None:
+    def planes(name: str) -> list[tuple[bool, Any]]:
+        found: list[Recorded] = run_of(name).of("aws:eks/cluster:Cluster")
+        return [(each.protect, each.inputs["deletionProtection"]) for each in found]
+
+    assert (planes("minimal"), planes("given"), planes("cluster")) == (
+        [(True, True)],
+        [(False, False)],
+        [(True, True)],
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_chart_gives_up_after_pulumi_s_five_minutes(name: str) -> None:
+    assert {each.timeouts["create"] for each in run_of(name).of("kubernetes:helm.sh/v3:Release")} <= {"40m"}
+
+
+def test_the_outputs_of_a_cluster_stack_are_what_others_read() -> None:
+    exported = run_of("cluster").exported["cluster"]
+    assert set(exported) == set(SHARED)
+    assert place_run(ON_SHARED, shared={**exported, "autoscaler": "cluster-autoscaler"}).of(
+        "aws:eks/nodeGroup:NodeGroup"
+    )
+
+
+OTHERS = (
+    ("region", "us-east-1", "takeover:eks.region is eu-central-1, but the cluster of"),
+    ("autoscaler", "karpenter", "takeover:eks.autoscaler is cluster-autoscaler, but the cluster of"),
+    ("ami", "bottlerocket", "takeover:eks.ami is al2023, but the cluster of"),
+    ("cidr", "10.0.0.0/16", "takeover:eks.vpc.cidr is 10.64.0.0/16, but the cluster of"),
+    ("privateSubnets", {"eu-central-1a": ["s"]}, "takeover:eks.zones names eu-central-1b, where the cluster of"),
+)
+
+
+@pytest.mark.parametrize(("key", "value", "said"), OTHERS, ids=[key for key, _, _ in OTHERS])
+def test_a_shared_cluster_that_is_another_one_is_refused_in_the_preview(key: str, value: Any, said: str) -> None:
+    with pytest.raises(WrongSetting) as caught:
+        place_run(ON_SHARED, shared={**SHARED, key: value}, preview=True)
+    assert str(caught.value).startswith(said)
