@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from takeover.errors import AuthError, NotReady, QuotaError, RateLimited, Refused, TakeoverError, VendorError
@@ -80,14 +80,25 @@ def _client(service: str, region: str) -> Any:
 def _made_client(service: str, region: str, _marks: tuple[tuple[str, str], ...]) -> Any:
     from boto3.session import Session
     from botocore.config import Config
+    from botocore.session import get_session
 
+    session = get_session()
+    session.register_component("data_loader", _loader())
     config = Config(
         connect_timeout=5,
         read_timeout=60,
         retries={"mode": "standard", "total_max_attempts": 4},
         user_agent_extra="takeover",
     )
-    return Session(region_name=region).client(service, config=config)
+    return Session(botocore_session=session, region_name=region).client(service, config=config)
+
+
+@cache
+def _loader() -> Any:
+    """Read once a process: the descriptions of the services are megabytes of JSON."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
 
 
 def translated(error: Any, service: str) -> TakeoverError:

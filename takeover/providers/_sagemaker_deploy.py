@@ -49,7 +49,7 @@ async def begin(api: Api, place: Place, waiting: Waiting) -> Found:
             fix="Destroy it first, or deploy under another name; a stack does that by itself.",
             where="takeover:sagemaker.mode",
         )
-    progress("upload", f"bringing {len(serving.models)} adapters to s3://{place.bucket}")
+    progress("model", f"bringing {len(serving.models)} adapters to s3://{place.bucket}")
     for each in serving.models:
         await put_files(api, place, each)
     model = build_model(serving, place.uri, place.role)
@@ -135,7 +135,7 @@ async def scale_by_load(api: Api, place: Place) -> None:
     """Between the settings' bounds, by requests at work; and woken from zero by whoever asks. Idempotent by name."""
     serving = place.serving
     scalable = scalable_of(serving.name, has_components=serving.options.has_components)
-    progress("scaling", f"{serving.min_replicas} to {serving.max_replicas} replicas")
+    progress("ask", f"{serving.min_replicas} to {serving.max_replicas} replicas")
     await api.call("application-autoscaling", "register_scalable_target", **build_target(serving))
     await api.call("application-autoscaling", "put_scaling_policy", **build_tracking_policy(serving))
     wake = f"{serving.name}-wake"

@@ -24,8 +24,8 @@ from takeover.providers._sagemaker_components import put_components, remove_comp
 from takeover.providers._sagemaker_deploy import begin, clean, remove_endpoint, remove_scaling, scale_by_load
 from takeover.providers._sagemaker_figures import figures
 from takeover.providers._sagemaker_files import forget_files
-from takeover.providers._sagemaker_place import Place, bucket_of, place_of, region_of
-from takeover.providers._sagemaker_read import Found, components_of, look
+from takeover.providers._sagemaker_place import Place, place_of, region_of
+from takeover.providers._sagemaker_read import Found, components_of, look, ours
 from takeover.providers._sagemaker_runtime import ask
 from takeover.providers._sagemaker_scale import scale_to
 from takeover.providers._sagemaker_wait import Waiting
@@ -132,13 +132,13 @@ class SageMakerProvider:
         async with exclusive(EndpointFolder(home_dir(), name)):
             progress("stop", f"removing {name} from {api.region}")
             found = await look(api, name)
-            bucket = bucket_of(self._options(name)) or _bucket_in(found)
+            bucket = self._options(name).get("bucket") or await _bucket_of(api, name, found)
             await remove_scaling(api, name)
             await remove_components(api, name, waiting)
             await remove_endpoint(api, name, waiting)
             await clean(api, name)
             if bucket is not None:
-                await forget_files(api, bucket, name)
+                await forget_files(api, str(bucket), name)
 
     async def get_metrics(self, endpoint: Endpoint) -> InferenceMetrics:
         """CloudWatch's figures of the last hour; it has none of tokens and of a queue."""
@@ -175,10 +175,14 @@ async def _needed(api: Api, name: str, configuration: str) -> list[str]:
     return [configuration, *(each.model for each in await components_of(api, name) if each.model)]
 
 
-def _bucket_in(found: Found | None) -> str | None:
-    """The bucket that a running endpoint has its adapters from."""
-    if found is None:
-        return None
-    sources = found.container.get("AdditionalModelDataSources") or ()
-    uris = [each.uri for each in found.components] + [str(each["S3DataSource"]["S3Uri"]) for each in sources]
+async def _bucket_of(api: Api, name: str, found: Found | None) -> str | None:
+    """The bucket that the adapters come from: of what runs, or of what a deploy that was cut off has left."""
+    _, models = await ours(api, name)
+    containers = [found.container] if found is not None else []
+    for each in models:
+        told = await api.look("sagemaker", "describe_model", ModelName=each)
+        containers.append((told or {}).get("PrimaryContainer") or {})
+    sources = [each for container in containers for each in container.get("AdditionalModelDataSources") or ()]
+    uris = [str(each["S3DataSource"]["S3Uri"]) for each in sources]
+    uris += [each.uri for each in await components_of(api, name)]
     return next((uri.removeprefix("s3://").partition("/")[0] for uri in uris if uri.startswith("s3://")), None)

@@ -14,6 +14,7 @@ from fakes.artifacts import make_adapter
 from fakes.canned import canned
 from fakes.modal_server import TOKEN_SECRET, FakeModal
 from pydantic import SecretStr
+from sagemaker_world import SageMakerWorld
 from vllm_world import VllmWorld
 from world_defaults import AsMade
 
@@ -181,4 +182,9 @@ def make_spec(name: str, **changes: object) -> EndpointSpec:
     return EndpointSpec.model_validate({"name": name, "base": BASE, **changes})
 
 
-WORLDS: Mapping[str, type[World]] = {"local": LocalWorld, "modal": ModalWorld, "dedicated-vllm/existing": VllmWorld}
+WORLDS: Mapping[str, type[World]] = {
+    "local": LocalWorld,
+    "modal": ModalWorld,
+    "dedicated-vllm/existing": VllmWorld,
+    "sagemaker": SageMakerWorld,
+}
