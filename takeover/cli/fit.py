@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
+_CONTEXT = 8192
+
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
@@ -26,7 +28,9 @@ def fit(
     gpus: Annotated[int | None, typer.Option(min=1, help="How many of them share the base.")] = None,
     rank: Annotated[int, typer.Option(min=1, help="The largest rank of the adapters.")] = 16,
     adapters: Annotated[int, typer.Option(min=0, help="How many adapters are served; 0 is the base alone.")] = 1,
-    context_length: Annotated[int, typer.Option(min=1, help="Tokens of a request, prompt and answer.")] = 8192,
+    context_length: Annotated[
+        int | None, typer.Option(min=1, help="Tokens of a request, prompt and answer; 8192, or the base's own less.")
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests of that length at once.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="One JSON document, for a program.")] = False,
 ) -> None:
@@ -36,8 +40,9 @@ def fit(
     """
     from takeover.planning import fit as planning
 
-    load = planning.Load(context_length, concurrency, adapters, rank)
     shape = _shape(base)
+    longest = shape.longest_context or _CONTEXT
+    load = planning.Load(context_length or min(_CONTEXT, longest), concurrency, adapters, rank)
     if gpu is None and instance is None:
         _print_machines(planning.what_would_fit(shape, load, most=8), json)
         return

@@ -7,6 +7,7 @@ says `fits=False`; `require_fit` refuses, with what would fit.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 from takeover.errors import Refused
@@ -187,7 +188,7 @@ def fit(shape: BaseShape, load: Load, gpu: Gpu, gpus: int = 1, engine: Engine | 
         flags=flags,
         sentences=(),
     )
-    return replace(found, sentences=_sentences(shape, load, found, request, gpus))
+    return replace(found, sentences=_sentences(shape, load, found, request, gpus, chosen))
 
 
 def require_fit(shape: BaseShape, load: Load, gpu: Gpu, gpus: int = 1, *, where: str = "") -> Fit:
@@ -300,18 +301,20 @@ def _cache_term(shape: BaseShape, load: Load, request: int, engine: Engine) -> T
     return Term("KV cache", load.concurrency * request, why)
 
 
-def _sentences(shape: BaseShape, load: Load, found: Fit, request: int, gpus: int) -> tuple[str, ...]:
-    cards = f"{found.tensor_parallel} x {found.gpu.name}"
-    asked = f"{load.concurrency} x {load.context_length} tokens"
-    said = [f"{shape.name} with {asked} {'fits' if found.fits else 'does not fit'} on {cards}:"]
-    said[0] += f" {found.total_bytes / GIB:.1f} of {found.available_bytes / GIB:.1f} GiB on each."
+def _sentences(shape: BaseShape, load: Load, found: Fit, request: int, gpus: int, chosen: Engine) -> tuple[str, ...]:
+    cards, asked = f"{found.tensor_parallel} x {found.gpu.name}", f"{load.concurrency} x {load.context_length} tokens"
+    needed, there = found.total_bytes / GIB, found.available_bytes / GIB
+    verdict = "fits" if found.fits else f"lacks {max(needed - there, 0.01):.2f} GiB"
+    said = [f"{shape.name} with {asked} {verdict} on {cards}: it needs {needed:.2f} of {there:.2f} GiB on each."]
     if found.largest_concurrency:
-        said.append(f"At most {found.largest_concurrency} requests of {load.context_length} tokens fit at once.")
+        many = "requests fit" if found.largest_concurrency > 1 else "request fits"
+        said.append(f"At most {found.largest_concurrency} {many} at once at {load.context_length} tokens.")
     elif found.kv_cache_bytes:
-        longest = found.kv_cache_tokens // 16 * 16
+        longest = _longest(shape, found, chosen)
         said.append(f"Not one request of {load.context_length} tokens fits; the longest that does has {longest}.")
     else:
-        said.append(f"Without any request it lacks {_lacking(found, load, request):.1f} GiB.")
+        without = needed - load.concurrency * request / GIB - there
+        said.append(f"Even without a request it lacks {without:.2f} GiB.")
     if found.tensor_parallel < gpus:
         said.append(f"{gpus - found.tensor_parallel} of the {gpus} GPUs stay idle: its heads divide no further.")
     if load.adapters > found.flags.max_loras:
@@ -319,5 +322,11 @@ def _sentences(shape: BaseShape, load: Load, found: Fit, request: int, gpus: int
     return tuple(said)
 
 
-def _lacking(found: Fit, load: Load, request: int) -> float:
-    return (found.total_bytes - load.concurrency * request - found.available_bytes) / GIB
+def _longest(shape: BaseShape, found: Fit, engine: Engine) -> int:
+    """Tokens of the longest request for which there is room, in whole blocks of 16."""
+    step, parallel = found.flags.max_num_batched_tokens, found.tensor_parallel
+
+    def taken(blocks: int) -> int:
+        return tokens_bytes(shape, blocks * 16, step, parallel, engine.kv_cache_bytes)
+
+    return 16 * (bisect_right(range(found.flags.max_model_len // 16 + 1), found.kv_cache_bytes, key=taken) - 1)

@@ -173,16 +173,16 @@ def instance_named(name: str, *, where: str = "") -> Instance:
     if name in INSTANCES:
         return INSTANCES[name]
     family = name.removeprefix("ml.").partition(".")[0]
-    unknown_size = family in _SIZES
-    happened = f"{name!r} is no size of {family}" if unknown_size else f"{name!r} is no instance type with a known GPU"
+    known = family in _SIZES
+    happened = f"{name!r} is no size of {family}" if known else f"{name!r} is no instance type with a known GPU"
     prefix = "ml." if name.startswith("ml.") else ""
     families = ", ".join(f"{prefix}{each}" for each in _SIZES)
-    sizes = ", ".join(f"{prefix}{family}.{size}" for size in _SIZES[family][2]) if unknown_size else ""
+    sizes = ", ".join(f"{prefix}{family}.{size}" for size in _SIZES[family][2]) if known else ""
     raise Refused(
         happened,
         where=where,
         why="vLLM needs an NVIDIA GPU of a size that is known, to say what fits on it.",
-        fix=f"Known sizes: {sizes}." if sizes else _nearest(name, INSTANCES) or f"Known families: {families}.",
+        fix=f"Known sizes: {sizes}." if sizes else f"Known families: {families}.",
     )
 
 
