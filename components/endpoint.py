@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -37,12 +37,15 @@ class Endpoint(pulumi.CustomResource):
         provider: str,
         models: Sequence[TrainedModel],
         spec: EndpointSpec,
+        options: Mapping[str, pulumi.Input[Any]] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        """`options` join the spec's: what other resources of the stack give, unknown before they are made."""
+        told = spec.model_dump(mode="json", by_alias=True)
         inputs: dict[str, Any] = {
             "provider": provider,
             "models": [model.model_dump(mode="json", by_alias=True) for model in models],
-            "spec": spec.model_dump(mode="json", by_alias=True),
+            "spec": {**told, "options": {**told["options"], **(options or {})}},
         }
         secret = pulumi.ResourceOptions(additional_secret_outputs=["apiKey"])
         properties = {**inputs, **dict.fromkeys(_OUTPUTS)}

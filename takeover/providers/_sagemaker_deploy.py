@@ -6,7 +6,7 @@ Models and configurations are named by their content: what exists under a name i
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from takeover.errors import NotReady, Refused, TakeoverError, VendorError
 from takeover.providers._progress import progress
@@ -15,7 +15,7 @@ from takeover.providers._sagemaker_files import put_files
 from takeover.providers._sagemaker_place import Place
 from takeover.providers._sagemaker_read import Found, look, ours
 from takeover.providers._sagemaker_wait import Waiting
-from takeover.sagemaker.alarms import build_wake_alarm
+from takeover.sagemaker.alarms import WAKE, build_wake_alarms
 from takeover.sagemaker.names import captured_prefix
 from takeover.sagemaker.requests import build_configuration, build_deployment, build_model, tags_of
 from takeover.sagemaker.scaling import build_step_policy, build_target, build_tracking_policy, scalable_of
@@ -138,13 +138,23 @@ async def scale_by_load(api: Api, place: Place) -> None:
     progress("ask", f"{serving.min_replicas} to {serving.max_replicas} replicas")
     await api.call("application-autoscaling", "register_scalable_target", **build_target(serving))
     await api.call("application-autoscaling", "put_scaling_policy", **build_tracking_policy(serving))
-    wake = f"{serving.name}-wake"
+    wanted: list[Answer] = []
     if serving.is_at_zero:
         made = await api.call("application-autoscaling", "put_scaling_policy", **build_step_policy(serving))
-        await api.call("cloudwatch", "put_metric_alarm", **build_wake_alarm(serving, made["PolicyARN"]))
-        return
-    await api.call("cloudwatch", "delete_alarms", AlarmNames=[wake])
-    await api.look("application-autoscaling", "delete_scaling_policy", **scalable.key, PolicyName=wake)
+        wanted = build_wake_alarms(serving, made["PolicyARN"])
+    for alarm in wanted:
+        await api.call("cloudwatch", "put_metric_alarm", **alarm)
+    await _forget_wake_alarms(api, serving.name, but={str(alarm["AlarmName"]) for alarm in wanted})
+    if not serving.is_at_zero:
+        wake = f"{serving.name}-{WAKE}"
+        await api.look("application-autoscaling", "delete_scaling_policy", **scalable.key, PolicyName=wake)
+
+
+async def _forget_wake_alarms(api: Api, name: str, *, but: Collection[str] = ()) -> None:
+    told = await api.all_pages("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{name}-{WAKE}-")
+    names = [alarm["AlarmName"] for alarm in told if alarm["AlarmName"] not in but]
+    if names:
+        await api.call("cloudwatch", "delete_alarms", AlarmNames=names)
 
 
 async def clean(api: Api, name: str, *, but: Sequence[str] = ()) -> None:
@@ -166,10 +176,10 @@ async def remove_scaling(api: Api, name: str) -> None:
     """Before what it scales, or it brings back what goes."""
     for has_components in (False, True):
         scalable = scalable_of(name, has_components=has_components)
-        for policy in (f"{name}-concurrency", f"{name}-wake"):
+        for policy in (f"{name}-concurrency", f"{name}-{WAKE}"):
             await api.look("application-autoscaling", "delete_scaling_policy", **scalable.key, PolicyName=policy)
         await api.look("application-autoscaling", "deregister_scalable_target", **scalable.key)
-    await api.call("cloudwatch", "delete_alarms", AlarmNames=[f"{name}-wake"])
+    await _forget_wake_alarms(api, name)
 
 
 async def remove_endpoint(api: Api, name: str, waiting: Waiting) -> None:

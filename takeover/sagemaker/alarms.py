@@ -12,21 +12,24 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from takeover.planning.hardware import instance_named
-from takeover.sagemaker.names import VARIANT, base_component
+from takeover.sagemaker.names import VARIANT, base_component, component_name
 from takeover.sagemaker.serving import Serving
 
 __all__ = [
+    "WAKE",
     "build_alarms",
+    "build_capacity_alarm",
     "build_dashboard",
     "build_error_alarm",
     "build_latency_alarm",
-    "build_wake_alarm",
+    "build_wake_alarms",
     "latency_sentences",
     "rollback_alarms",
 ]
 
 Request = dict[str, Any]
 _NAMESPACE = "AWS/SageMaker"
+WAKE = "wake"
 
 
 def _dimensions(serving: Serving) -> list[dict[str, str]]:
@@ -86,21 +89,32 @@ def build_error_alarm(serving: Serving, actions: Sequence[Any] = ()) -> Request:
     )
 
 
-def build_wake_alarm(serving: Serving, policy_arn: Any) -> Request:
-    """One call that found no copy is enough to wake it: at least 1, not more than 1, in 30 seconds."""
-    return _alarm(
-        serving,
-        "wake",
-        "somebody asked while no copy runs",
-        [policy_arn],
-        MetricName="NoCapacityInvocationFailures",
-        Statistic="Maximum",
-        Threshold=1.0,
-        ComparisonOperator="GreaterThanOrEqualToThreshold",
-        Period=30,
-        EvaluationPeriods=1,
-        DatapointsToAlarm=1,
-    )
+def build_wake_alarms(serving: Serving, policy_arn: Any) -> list[Request]:
+    """One call that found no copy is enough to wake it: at least 1, not more than 1, in 30 seconds.
+
+    One for the base and one for each adapter: AWS does not say under which of the two a call for an adapter counts.
+    """
+    asked = [base_component(serving.name)]
+    asked += [component_name(serving.name, model.served_name) for model in serving.models]
+    return [
+        {
+            **_alarm(
+                serving,
+                f"{WAKE}-{component}",
+                "somebody asked while no copy runs",
+                [policy_arn],
+                MetricName="NoCapacityInvocationFailures",
+                Statistic="Maximum",
+                Threshold=1.0,
+                ComparisonOperator="GreaterThanOrEqualToThreshold",
+                Period=30,
+                EvaluationPeriods=1,
+                DatapointsToAlarm=1,
+            ),
+            "Dimensions": [{"Name": "InferenceComponentName", "Value": component}],
+        }
+        for component in asked
+    ]
 
 
 def build_capacity_alarm(serving: Serving, actions: Sequence[Any] = ()) -> Request:
@@ -131,7 +145,7 @@ def build_alarms(serving: Serving, target_ms: int | None, actions: Sequence[Any]
 
 def rollback_alarms(alarms: Sequence[Request]) -> list[str]:
     """Which of them call the old version back: those that a new version can be guilty of."""
-    return [alarm["AlarmName"] for alarm in alarms if not alarm["AlarmName"].endswith(("-wake", "-no-capacity"))]
+    return [alarm["AlarmName"] for alarm in alarms if alarm["AlarmName"].endswith(("-latency", "-errors"))]
 
 
 def latency_sentences(serving: Serving, target_ms: int | None) -> Iterator[str]:

@@ -41,6 +41,9 @@ NEEDED: dict[str, tuple[str, ...]] = {
 }
 
 
+_OWN_NAMESPACES = ("/aws/sagemaker/Endpoints", "/aws/sagemaker/InferenceComponents")
+
+
 def build_trust(account: str | None = None) -> dict[str, Any]:
     """Who takes the role on: SageMaker, for this account alone where the account is known."""
     when = {"StringEquals": {"aws:SourceAccount": account}} if account else None
@@ -53,7 +56,7 @@ def build_policy(serving: Serving, bucket: str) -> dict[str, Any]:
     partition = partition_of(options.region)
     ours = f"arn:{partition}:s3:::{bucket}"
     read, listed = _weights(serving, partition)
-    within = {"StringEquals": {"cloudwatch:namespace": ["AWS/SageMaker", "/aws/sagemaker/Endpoints"]}}
+    within = {"StringEquals": {"cloudwatch:namespace": ["AWS/SageMaker", *_OWN_NAMESPACES]}}
     logs = f"arn:{partition}:logs:{options.region}:*:log-group:/aws/sagemaker/*"
     here = {"StringEquals": {"aws:RequestedRegion": options.region}}
     statements = [

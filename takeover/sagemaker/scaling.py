@@ -76,7 +76,7 @@ def build_tracking_policy(serving: Serving) -> Request:
 def build_step_policy(serving: Serving) -> Request:
     """PutScalingPolicy that wakes what is at zero: target tracking has no figure there, so it alone never does.
 
-    Its ARN is the action of the alarm `takeover.sagemaker.alarms.build_wake_alarm`.
+    Its ARN is the action of the alarms of `takeover.sagemaker.alarms.build_wake_alarms`.
     """
     scalable = scalable_of(serving.name, has_components=True)
     return {
