@@ -30,7 +30,7 @@ config:
   takeover:adapter:
     source: {source}
   takeover:local:
-    drainSeconds: 10
+    drainSeconds: 3
 """
 
 

@@ -43,7 +43,7 @@ def test_a_stack_lives_from_up_to_destroy_and_loses_no_request(
     file = tmp_path / "endpoint.json"
     file.write_text(json.dumps(outputs))
     project.use(second)
-    with Load(lambda: Client.from_file(file)) as load:
+    with Load(lambda: Client.from_file(file), pause_s=0.02) as load:
         project.takeover("up", "--stack", "dev")
         file.write_text(json.dumps(project.outputs()))
         retired_by = time.monotonic() + 60
@@ -76,7 +76,7 @@ def test_a_stack_lives_from_up_to_destroy_and_loses_no_request(
     assert project.takeover("outputs", "--stack", "dev", check=False).returncode == 2
 
 
-@pytest.mark.parametrize("moment_s", [1.5, 3.0, 5.0])
+@pytest.mark.parametrize("moment_s", [1.5, 4.0])
 def test_an_engine_killed_in_the_middle_of_up_leaves_one_server_after_the_next_up(
     project: ScratchProject, first: Adapter, moment_s: float
 ) -> None:
@@ -88,7 +88,6 @@ def test_an_engine_killed_in_the_middle_of_up_leaves_one_server_after_the_next_u
 
     project.takeover("up", "--stack", "dev")
     assert len(project.servers()) == 1
-    project.takeover("ask", "Hello?", "--stack", "dev", "--max-tokens", "4")
     project.takeover("destroy", "--stack", "dev", "--yes")
     assert project.servers() == []
 

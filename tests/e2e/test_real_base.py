@@ -32,10 +32,10 @@ def real_base() -> LocalBase:
 
 def train(folder: Path) -> Path:
     """A few steps on a few pairs of the demo's, by the command line."""
-    pairs = itertools.islice((ROOT / "examples/support-tone/train.jsonl").open(encoding="utf-8"), 8)
+    pairs = itertools.islice((ROOT / "examples/support-tone/train.jsonl").open(encoding="utf-8"), 4)
     (folder / "pairs.jsonl").write_text("".join(pairs), encoding="utf-8")
     config = yaml.safe_load((ROOT / "training/configs/quickstart.yaml").read_text(encoding="utf-8"))
-    config |= {"max_steps": 2, "save_steps": 2, "report": {"answers": 1, "max_new_tokens": 8}}
+    config |= {"max_steps": 2, "save_steps": 2, "batch_size": 1, "report": {"answers": 1, "max_new_tokens": 4}}
     config["data"] = {"train": "pairs.jsonl"}
     (folder / "few.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     command = [str(TAKEOVER), "train", str(folder / "few.yaml"), "--out", str(folder / "support-tone")]
