@@ -15,7 +15,19 @@ from takeover.errors import TakeoverError
 
 __all__ = ["app", "main"]
 
-_COMMAND_FILES = ("train", "adapter", "stack", "deploy", "ask", "registry", "tiers", "running", "doctor", "fit")
+_COMMAND_FILES = (
+    "train",
+    "adapter",
+    "stack",
+    "deploy",
+    "ask",
+    "registry",
+    "tiers",
+    "running",
+    "doctor",
+    "fit",
+    "render",
+)
 
 app = typer.Typer(
     name="takeover",

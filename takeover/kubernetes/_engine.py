@@ -7,12 +7,12 @@ docs.sglang.ai/advanced_features/server_arguments, .../lora (read 2026-11-25).
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from takeover.bases import BaseRef, parse_base
 from takeover.kubernetes import names
 from takeover.kubernetes.serving import Serving
-from takeover.planning.fit import VllmFlags
 
 __all__ = ["command", "environment", "served_base"]
 
@@ -40,7 +40,7 @@ def _vllm(serving: Serving, base: BaseRef, is_worker: bool) -> list[str]:
         *("vllm", "serve", base.name, "--revision", revision, "--tokenizer-revision", revision),
         *("--served-model-name", served_base(serving)),
         *("--host", "127.0.0.1", f"--port={names.ENGINE_PORT}"),
-        *_paired(serving.flags),
+        *_paired(serving),
         *("--lora-modules", *(_lora_module(serving, index) for index in range(len(serving.models)))),
         f"--shutdown-timeout={options.drain_seconds}",
         "--disable-uvicorn-access-log",
@@ -48,10 +48,12 @@ def _vllm(serving: Serving, base: BaseRef, is_worker: bool) -> list[str]:
     ]
 
 
-def _paired(flags: VllmFlags) -> list[str]:
-    """One line for each flag, so that a change of one is one changed line."""
+def _paired(serving: Serving) -> list[str]:
+    """One line for each flag, so that a change of one is one changed line. A layer stays within one node's GPUs."""
+    flags = serving.flags
+    within = replace(flags, tensor_parallel_size=min(flags.tensor_parallel_size, serving.options.gpus))
     paired: list[str] = []
-    for part in flags.arguments():
+    for part in within.arguments():
         if part.startswith("--"):
             paired.append(part)
         else:

@@ -37,7 +37,7 @@ _LONGEST_BODY = "8m"
 def configuration(serving: Serving, *, folder: str = names.TMP, engine: str = f"127.0.0.1:{names.ENGINE_PORT}") -> str:
     """The whole nginx.conf. `folder` is where nginx may write, `engine` where it forwards to."""
     options = serving.options
-    behind_balancer = bool(options.ingress or options.gateway or serving.platform.hostname)
+    behind_balancer = bool(options.ingress or options.gateway or serving.platform.ingress_class)
     kept = _KEPT_BY_BALANCER_S if behind_balancer else _KEPT_S
     servers = [_calls(names.GATE_PORT, engine), _watch(names.METRICS_PORT, engine)]
     if options.routing == "inference-extension":

@@ -31,7 +31,8 @@ def service(serving: Serving) -> Manifest:
 
 def url(serving: Serving) -> str:
     """Where callers find it: the host outside, else the Service's name inside of the cluster."""
-    host = serving.options.ingress.host if serving.options.ingress else serving.platform.hostname
+    own, platform = serving.options.ingress, serving.platform
+    host = own.host if own is not None else platform.hostname if platform.ingress_class is not None else None
     if host is not None:
         return f"https://{host}/v1"
     return f"http://{names.service(serving.name)}.{serving.namespace}.svc.cluster.local:{names.GATE_PORT}/v1"

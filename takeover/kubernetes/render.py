@@ -1,0 +1,147 @@
+"""Manifests as files for people with GitOps: one object each, with a word on what it is for. Pure but for `write`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from takeover.errors import Refused
+from takeover.kubernetes._object import Manifest
+from takeover.kubernetes.words import role_of
+
+__all__ = ["MARK", "render", "write"]
+
+MARK = "# Written by `takeover render`"
+_INDEX = "kustomization.yaml"
+
+# By the file's name, or else by the object's kind.
+_WORDS: Mapping[str, str] = {
+    "namespace": "The endpoint's own namespace. Its label refuses pods that could be root or leave their container.",
+    "serviceaccount": "An identity for the cloud's storage. No pod gets a token for the API server by it.",
+    "networkpolicy": "Who reaches the pods, and what they reach; all else is refused. It holds only where the "
+    "cluster's network enforces policies.",
+    "externalsecret": "External Secrets writes the Secret; its value is in the store and nowhere else.",
+    "configmap-fetch": "The program of the init container: fetches the adapters and compares their digests. Named by "
+    "its content, so that pods keep what they were started with.",
+    "configmap-gate": "nginx before the engine: the paths that callers may ask, and no other. vLLM's API key guards "
+    "/v1 only.",
+    "service-pods": "Before the gates of the pods that are ready. Not called `vllm`: pods would get a VLLM_PORT by "
+    "it, which vLLM reads as its own.",
+    "poddisruptionbudget": "A drain of nodes takes one pod at a time, and waits until its answers are written.",
+    "deployment": "The rollout of these very adapters. How a pod ends: some seconds until nobody sends it anything new "
+    "(preStop), then SIGTERM and the engine's drain, then nginx, all within terminationGracePeriodSeconds.",
+    "leaderworkerset": "The rollout of these very adapters; one replica is several nodes, which start and end together.",
+    "scaledobject": "Replicas by what waits and by the KV cache, summed over the pods. While Prometheus is away they "
+    "stay as they are.",
+    "horizontalpodautoscaler": "Replicas by what waits and by the KV cache, as prometheus-adapter offers them.",
+    "ingress": "The way in from outside, by TLS. Answers are streamed and may take minutes.",
+    "podmonitor": "What Prometheus reads, of each pod by itself.",
+    "prometheusrule": "What wakes somebody.",
+    "configmap-dashboard": "Grafana's sidecar finds it by its label.",
+    "configmap-picker": "How the endpoint picker weighs pods: what waits, the KV cache, who holds the beginning of the "
+    "prompt, which adapters are on the GPU.",
+    "deployment-picker": "The Gateway API's endpoint picker of llm-d. While it is away, requests go to any pod.",
+    "service-picker": "Where the gateway asks it.",
+    "serviceaccount-picker": "It watches pods and pool; its Role says so.",
+    "networkpolicy-picker": "The gateway asks it, Prometheus reads it, nobody else.",
+    "inferencepool": "The pods as the gateway sees them, at a port that callers do not reach.",
+    "httproute": "The paths that callers may ask, from the gateway to the pool.",
+}
+_WIDTH = 116
+
+
+def render(manifests: Sequence[Manifest], name: str) -> dict[str, str]:
+    """File name -> text, the index for `kubectl apply -k` last."""
+    files = {f"{role_of(each, name)}.yaml": _text(each, role_of(each, name)) for each in manifests}
+    assert len(files) == len(manifests), "two objects with one file name"
+    return {**files, _INDEX: _index(list(files), name)}
+
+
+def _text(manifest: Manifest, role: str) -> str:
+    words = _WORDS.get(role) or _WORDS.get(role.partition("-")[0], "")
+    return "".join(f"# {line}\n" for line in textwrap.wrap(words, _WIDTH)) + _dump(manifest)
+
+
+def _index(files: Sequence[str], name: str) -> str:
+    head = (
+        f"{MARK}; rendering again replaces these files. Put your own changes into an overlay that has\n"
+        f"# this folder as a resource. Apply: kubectl apply --server-side -k . ({name})\n"
+    )
+    return head + _dump(
+        {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": list(files)}
+    )
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as blocks, lists indented below their key, nothing shared by anchors."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def _as_block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _as_block)
+
+
+def _dump(value: Any) -> str:
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=1_000_000, allow_unicode=True)
+
+
+def write(files: Mapping[str, str], folder: Path) -> None:
+    """Put the files into `folder`, each whole or not at all; those of an earlier rendering that are none any more go.
+
+    Refused where the folder holds something, and this command did not write it.
+    """
+    before = _rendered_before(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        _replace(folder / name, text)
+    for name in before - files.keys():
+        (folder / name).unlink(missing_ok=True)
+
+
+def _rendered_before(folder: Path) -> set[str]:
+    """The files that an earlier rendering listed."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return set()
+    index = folder / _INDEX
+    text = index.read_text(encoding="utf-8") if folder.is_dir() and index.is_file() else ""
+    if not text.startswith(MARK):
+        raise Refused(
+            f"{folder} is no folder that `takeover render` wrote",
+            why="It would mix with what is there, and the next rendering would remove files of others.",
+            fix="Name a folder that is empty or does not exist.",
+            where="--out",
+        )
+    return set(_plain_names(yaml.safe_load(text)["resources"]))
+
+
+def _plain_names(listed: Sequence[object]) -> Iterator[str]:
+    """What is a file of this folder, should somebody have edited the index."""
+    for name in listed:
+        if isinstance(name, str) and name == os.path.basename(name) and name.endswith(".yaml"):  # noqa: PTH119
+            yield name
+
+
+def _replace(path: Path, text: str) -> None:
+    handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(made).chmod(0o644)
+        Path(made).replace(path)
+    except BaseException:
+        Path(made).unlink(missing_ok=True)
+        raise
