@@ -109,7 +109,7 @@ def _context(merged: Any, wanted: str | None) -> Any:
     """The context that is asked for, else the current one; Refused, with the names there are."""
     name = wanted or (merged.safe_get("current-context") if merged else None)
     contexts = merged.safe_get("contexts") or []
-    names = [str(each.get("name")) for each in contexts]
+    names = [str(each["name"]) for each in contexts if "name" in each]
     if name in names:
         return merged["contexts"].get_with_name(name)
     raise Refused(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any
@@ -12,15 +12,15 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
-from takeover.errors import Refused, VendorError
+from takeover.errors import AuthError, Refused, VendorError
+from takeover.kubernetes.names import FIELD_MANAGER
 from takeover.providers._http import Patience, Request, Response, send_patiently
 from takeover.providers._kube_access import Access, open_access
 from takeover.providers._kube_errors import kube_error
 
-__all__ = ["FIELD_MANAGER", "KINDS", "Kube", "Object", "opened", "path_of"]
+__all__ = ["KINDS", "Kube", "Object", "opened", "path_of"]
 
 Object = dict[str, Any]
-FIELD_MANAGER = "takeover"
 _APPLY = {"Content-Type": "application/apply-patch+yaml"}
 _MERGE = {"Content-Type": "application/merge-patch+json"}
 
@@ -51,6 +51,8 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "TriggerAuthentication": ("keda.sh/v1alpha1", "triggerauthentications"),
     "ScaledObject": ("keda.sh/v1alpha1", "scaledobjects"),
 }
+
+_READ_ONLY: Mapping[str, tuple[str, str]] = {"Pod": ("v1", "pods"), "Node": ("v1", "nodes")}
 
 
 def path_of(kind: str, namespace: str, name: str = "", *, after: str = "") -> str:
@@ -150,10 +152,11 @@ class Kube:
             raise VendorError(f"{request.to} answered with something else than an object", why=response.text[:200])
         return value
 
-    async def apply(self, manifest: Mapping[str, Any], namespace: str) -> Object:
+    async def apply(self, manifest: Mapping[str, Any], namespace: str, *, dry_run: bool = False) -> Object:
         """Server-side apply, refusing fields that the schema lacks. It takes over those fields, and no others."""
         kind, name = str(manifest["kind"]), str(manifest["metadata"]["name"])
         query = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
+        query |= {"dryRun": "All"} if dry_run else {}
         version, plural = str(manifest["apiVersion"]), KINDS[kind][1] if kind in KINDS else ""
         path_of(kind, namespace)
         path = _path(version, plural, "" if kind == "Namespace" else namespace, name, "")
@@ -166,17 +169,53 @@ class Kube:
 
     async def get(self, kind: str, namespace: str, name: str) -> Object | None:
         """The object, None when it is not there (or its kind, or its namespace)."""
-        response, request = await self.send("GET", path_of(kind, namespace, name))
+        version, plural = _READ_ONLY.get(kind) or KINDS[kind]
+        path = _path(version, plural, "" if kind == "Namespace" else namespace, name, "")
+        response, request = await self.send("GET", path)
         return None if response.status == 404 else _good(response, request, f"{kind} {name}")
 
     async def items(self, kind: str, namespace: str, selector: str) -> list[Object]:
         """Objects of a kind by labels; none where the kind is not installed. `namespace` "" = the whole cluster."""
-        version, plural = ("v1", "pods") if kind == "Pod" else KINDS[kind]
-        path = _path(version, plural, namespace, "", "")
+        version, plural = _READ_ONLY.get(kind) or KINDS[kind]
+        path = _path(version, plural, "" if kind == "Namespace" else namespace, "", "")
         response, request = await self.send("GET", path, query={"labelSelector": selector})
         if response.status == 404:
             return []
         return list(_good(response, request, f"the list of {plural}").get("items") or [])
+
+    async def get_if_allowed(self, kind: str, namespace: str, name: str) -> Object | None:
+        """As `get`, None too where RBAC says no."""
+        try:
+            return await self.get(kind, namespace, name)
+        except AuthError:
+            return None
+
+    async def items_if_allowed(self, kind: str, namespace: str, selector: str) -> list[Object]:
+        """As `items`, none where RBAC says no."""
+        try:
+            return await self.items(kind, namespace, selector)
+        except AuthError:
+            return []
+
+    async def pods_if_allowed(self, namespace: str, selector: str) -> list[Object]:
+        return await self.items_if_allowed("Pod", namespace, selector)
+
+    async def nodes_if_allowed(self, pods: Sequence[Object]) -> list[Object]:
+        """The nodes that those pods run on; none without the right, which is one of the whole cluster."""
+        names = {str(pod["spec"]["nodeName"]) for pod in pods if pod["spec"].get("nodeName")}
+        found = [await self.get_if_allowed("Node", "", name) for name in sorted(names)]
+        return [node for node in found if node is not None]
+
+    async def page(self, pod: Object, port: int, path: str) -> str:
+        """What a pod answers at `path`, through the API server (the right `get` on `pods/proxy`)."""
+        metadata = pod["metadata"]
+        name = f"{quote(metadata['name'], safe='')}:{port}"
+        target = f"/api/v1/namespaces/{metadata['namespace']}/pods/{name}/proxy/{path}"
+        response, request = await self.send("GET", target)
+        error = kube_error(response, request, f"pod {metadata['name']}")
+        if error is not None:
+            raise error
+        return response.text
 
     async def delete(self, kind: str, namespace: str, name: str) -> None:
         """Ask for its end, dependents first; gone already is well."""

@@ -13,6 +13,7 @@ import pytest
 from fakes.artifacts import make_adapter
 from fakes.canned import canned
 from fakes.modal_server import TOKEN_SECRET, FakeModal
+from kube_world import EksWorld, KubeWorld
 from pydantic import SecretStr
 from sagemaker_world import SageMakerWorld
 from vllm_world import VllmWorld
@@ -186,5 +187,7 @@ WORLDS: Mapping[str, type[World]] = {
     "local": LocalWorld,
     "modal": ModalWorld,
     "dedicated-vllm/existing": VllmWorld,
+    "dedicated-vllm/kubernetes": KubeWorld,
+    "dedicated-vllm/eks": EksWorld,
     "sagemaker": SageMakerWorld,
 }
