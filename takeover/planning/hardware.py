@@ -44,7 +44,7 @@ class Instance:
     local_nvme: bool
 
 
-# Bandwidth and TFLOPS: NVIDIA's data sheets, 2026-11-24 (shared/prices/gpus.toml); dense, not "with sparsity".
+# Bandwidth and TFLOPS: NVIDIA's data sheets, collected 2026-11-24; dense, not "with sparsity".
 _GPUS = (
     Gpu("T4", 14.56, 320, 65, (7, 5)),
     Gpu("L4", 22.03, 300, 121, (8, 9), 242),
@@ -52,6 +52,7 @@ _GPUS = (
     Gpu("A10", 21.99, 600, 125, (8, 6)),
     Gpu("RTX-3090", 23.57, 936, 71, (8, 6)),
     Gpu("RTX-4090", 23.52, 1008, 165.2, (8, 9), 330.3),
+    Gpu("RTX-5090", 31.36, 1792, 209.5, (12, 0), 419),
     Gpu("RTX-A6000", 47.41, 768, 154.8, (8, 6)),
     Gpu("L40S", 44.39, 864, 362, (8, 9), 733),
     Gpu("A100-40GB", 39.38, 1555, 312, (8, 0)),

@@ -1,7 +1,7 @@
 """What `targetLatencyMs` can mean on a GPU: the first token, or an answer of so many tokens. Pure, an estimate.
 
 Reading a prompt is bound by arithmetic, writing a token by memory: every weight is read once for each. No queue and no
-network are in it, and no adapter, which costs vLLM up to a third more (shared/prices/gpus.toml, 2024 to 2025).
+network are in it, and no adapter, which cost an older vLLM up to a third more (vllm-project/vllm#11267, 2024-12-17).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from takeover.planning.shape import BaseShape
 
 __all__ = ["Latency", "latency_of", "latency_sentences"]
 
-# Shares of what the data sheet promises. Published: 7.4 ms a token for Qwen3-8B on an H100 with 16 streams, vLLM
-# 0.30.0 (GitHub tgarg01/silybench-data, 2026-09-24), which is 0.66 of its bandwidth.
-_OF_BANDWIDTH = 0.66
+# Shares of what the data sheet promises. Of bandwidth, published runs of Qwen models reach 0.66 (H100, 16 streams)
+# to 0.9 (one stream); tests/planning/test_latency.py has them.
+_OF_BANDWIDTH = 0.75
 _OF_ARITHMETIC = 0.5
 _EACH_STEP_MS = 1.0  # the scheduler and the sampler
 _EACH_REQUEST_MS = 15.0  # HTTP, chat template, tokenizer, the first step's start
