@@ -13,7 +13,7 @@ from takeover.sagemaker.images import partition_of, repository_arn
 from takeover.sagemaker.names import adapters_prefix, captured_prefix
 from takeover.sagemaker.serving import Serving
 
-__all__ = ["NEEDED", "build_policy", "build_trust"]
+__all__ = ["DEPLOYER", "NEEDED", "build_deployer_policy", "build_policy", "build_trust"]
 
 # What the role really calls, by what it is for: the test holds the policy against this list, both ways.
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -85,3 +85,74 @@ def _weights(serving: Serving, partition: str) -> tuple[list[str], list[str]]:
     bucket, _, prefix = serving.options.base_weights.removeprefix("s3://").partition("/")
     arn = f"arn:{partition}:s3:::{bucket}"
     return [f"{arn}/{prefix.rstrip('/')}/*"], [arn]
+
+
+# What whoever deploys, looks, scales and destroys by `SageMakerProvider` calls; a test holds it against the calls that
+# are really made. Those of pulumi-aws (iam, the bucket's settings, the dashboard) are Pulumi's own.
+DEPLOYER: dict[str, tuple[str, ...]] = {
+    "sagemaker": (
+        "AddTags",
+        "CreateEndpoint",
+        "CreateEndpointConfig",
+        "CreateInferenceComponent",
+        "CreateModel",
+        "DeleteEndpoint",
+        "DeleteEndpointConfig",
+        "DeleteInferenceComponent",
+        "DeleteModel",
+        "DeleteTags",
+        "DescribeEndpoint",
+        "DescribeEndpointConfig",
+        "DescribeInferenceComponent",
+        "DescribeModel",
+        "InvokeEndpoint",
+        "ListEndpointConfigs",
+        "ListInferenceComponents",
+        "ListModels",
+        "ListTags",
+        "UpdateEndpoint",
+        "UpdateEndpointWeightsAndCapacities",
+        "UpdateInferenceComponent",
+        "UpdateInferenceComponentRuntimeConfig",
+    ),
+    "application-autoscaling": (
+        "DeleteScalingPolicy",
+        "DeregisterScalableTarget",
+        "DescribeScalableTargets",
+        "PutScalingPolicy",
+        "RegisterScalableTarget",
+    ),
+    "cloudwatch": ("DeleteAlarms", "DescribeAlarms", "GetMetricData", "PutMetricAlarm"),
+    "logs": ("DescribeLogStreams", "GetLogEvents"),
+    "s3": ("DeleteObject", "GetObject", "ListBucket", "PutObject"),
+}
+_LISTS = frozenset({"ListEndpointConfigs", "ListInferenceComponents", "ListModels"})
+
+
+def build_deployer_policy(region: str, account: str, bucket: str, role: str) -> dict[str, Any]:
+    """For whoever deploys: SageMaker in this account and region, one bucket, and the role handed to SageMaker alone."""
+    partition = partition_of(region)
+    here = {"StringEquals": {"aws:RequestedRegion": region}}
+    sagemaker = [f"sagemaker:{each}" for each in DEPLOYER["sagemaker"] if each not in _LISTS]
+    kinds = ("endpoint", "endpoint-config", "inference-component", "model")
+    named = [f"arn:{partition}:sagemaker:{region}:{account}:{kind}/*" for kind in kinds]
+    objects = [f"s3:{each}" for each in DEPLOYER["s3"] if each != "ListBucket"]
+    scaling = [f"application-autoscaling:{each}" for each in DEPLOYER["application-autoscaling"]]
+    to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+    ours = f"arn:{partition}:s3:::{bucket}"
+    alarms = f"arn:{partition}:cloudwatch:{region}:{account}:alarm:*"
+    return policy_document(
+        allow("SageMaker", sagemaker, named),
+        allow("SageMakerLists", [f"sagemaker:{each}" for each in sorted(_LISTS)], "*", when=here),
+        allow("Scaling", scaling, "*", when=here),
+        allow("Alarms", ["cloudwatch:DeleteAlarms", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm"], alarms),
+        allow("Figures", ["cloudwatch:GetMetricData"], "*", when=here),
+        allow(
+            "Logs",
+            [f"logs:{each}" for each in DEPLOYER["logs"]],
+            f"arn:{partition}:logs:{region}:{account}:log-group:/aws/sagemaker/*",
+        ),
+        allow("Files", objects, f"{ours}/*"),
+        allow("Bucket", ["s3:ListBucket"], ours),
+        allow("Role", ["iam:PassRole"], role, when=to_sagemaker),
+    )

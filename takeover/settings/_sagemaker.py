@@ -109,7 +109,7 @@ def sagemaker_mistakes(options: SageMakerOptions, hosting: Hosting | None, adapt
 
 
 def _wrong(key: str, said: str, *, why: str = "", fix: str) -> Refused:
-    where = join(_KEY, *key.split("."))
+    where = join(_KEY, *(int(part) if part.isdigit() else part for part in key.split(".")))
     return WrongSetting(f"{where} {said}", why=why, fix=fix, where=where)
 
 
