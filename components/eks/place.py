@@ -19,10 +19,11 @@ from components.eks.roles import pod_role
 from takeover.aws.eks_policies import adapter_reader
 from takeover.kubernetes import Platform
 from takeover.providers._base import EndpointSpec, TrainedModel
+from takeover.registry.address import parse_address
 from takeover.settings._eks import EksOptions
 from takeover.settings._eks_mistakes import zones_of
 
-__all__ = ["Place", "bucket_prefixes", "make_place", "place_sentences", "platform"]
+__all__ = ["Place", "bucket_folders", "make_place", "place_sentences", "platform"]
 
 # Where pods get their role's credentials (docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html).
 _POD_IDENTITY = ("169.254.170.23/32", 80)
@@ -71,14 +72,14 @@ def make_place(
     else:
         machines = gpu_groups(name, facts, options, zones_of(options), in_aws)
     ready += machines
-    prefixes = bucket_prefixes(models)
-    if prefixes:
+    folders = bucket_folders(models)
+    if folders:
         role = pod_role(
             f"{spec.name}-pods",
             cluster_name=facts.name,
             namespace=namespace,
             service_account=service_account,
-            policy=adapter_reader(prefixes),
+            policy=adapter_reader(folders),
             opts=in_aws,
         )
         ready.append(role)
@@ -90,9 +91,10 @@ def pool_name(spec: EndpointSpec) -> str:
     return cluster_name(spec.labels["project"], spec.labels["stack"])
 
 
-def bucket_prefixes(models: Sequence[TrainedModel]) -> tuple[str, ...]:
-    """The adapters that are in S3, as `bucket/key/prefix`. Pure."""
-    return tuple(sorted(each.source.removeprefix("s3://") for each in models if each.source.startswith("s3://")))
+def bucket_folders(models: Sequence[TrainedModel]) -> tuple[str, ...]:
+    """The folders of the adapters that are in S3, as `bucket/key/name`, without their versions. Pure."""
+    addresses = [parse_address(each.source) for each in models if each.source.startswith("s3://")]
+    return tuple(sorted({address.path for address in addresses}))
 
 
 def platform(
@@ -115,7 +117,7 @@ def platform(
         ingress_class="alb" if outside else None,
         ingress_annotations=ingress_annotations(options, drain_seconds=drain_seconds) if outside else {},
         ingress_cidrs=(options.vpc.cidr,) if outside else (),
-        egress=(_POD_IDENTITY,) if bucket_prefixes(models) else (),
+        egress=(_POD_IDENTITY,) if bucket_folders(models) else (),
     )
 
 

@@ -85,20 +85,13 @@ def cluster_autoscaler(region: str, cluster: str) -> dict[str, Any]:
     )
 
 
-def adapter_reader(prefixes: Sequence[str]) -> dict[str, Any]:
-    """What serving pods may read: the adapters' own folders, `bucket/key/prefix` each, and nothing beside them."""
-    return policy_document(
-        allow("ReadAdapters", ["s3:GetObject"], [f"arn:aws:s3:::{prefix.rstrip('/')}/*" for prefix in prefixes]),
-        *(
-            allow(
-                f"List{number}",
-                ["s3:ListBucket"],
-                f"arn:aws:s3:::{prefix.partition('/')[0]}",
-                when={"StringLike": {"s3:prefix": f"{prefix.partition('/')[2].rstrip('/')}/*"}},
-            )
-            for number, prefix in enumerate(sorted({each.rstrip("/") for each in prefixes}))
-        ),
-    )
+def adapter_reader(folders: Sequence[str]) -> dict[str, Any]:
+    """What serving pods may read: every version of their own adapters (`bucket/key/name` each), nothing beside them.
+
+    Every version, since pods of the version before are started anew while an update or a roll-back runs. Nothing is
+    listed: the pod knows the names of its files.
+    """
+    return policy_document(allow("ReadAdapters", ["s3:GetObject"], [f"arn:aws:s3:::{folder}/*" for folder in folders]))
 
 
 def flow_logs(group_arn: str) -> dict[str, Any]:

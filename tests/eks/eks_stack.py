@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from types import MappingProxyType
 from typing import Any
+from unittest.mock import patch
 
 import pulumi
-from fakes.pulumi_recorder import Run, record
+from fakes.pulumi_recorder import Recorded, Run, record
 
-from components.eks.place import make_place, place_sentences
 from components.eks.program import make_cluster
+from components.eks.vllm import EksVllm
+from components.hosting import HostingArgs
 from takeover.providers._base import EndpointSpec, TrainedModel
 from takeover.settings._eks import EksOptions
+from takeover.settings._kubernetes import KubernetesOptions
+from takeover.settings._models import Hosting
+from takeover.settings._settings import Settings
+from takeover.tiers import tier
 
 Outputs = Mapping[str, Callable[[str, Mapping[str, Any]], Mapping[str, Any]]]
 
+KEY = "a-key-of-the-test-s-own-0123456789"
 BASE = "hub:Qwen/Qwen3-8B@" + "b" * 40
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b"
 ZONES = ["eu-central-1a", "eu-central-1b"]
@@ -80,6 +91,9 @@ def outputs(shared: Mapping[str, Any] = SHARED) -> Outputs:
         "aws:sqs/queue:Queue": lambda name, _: {"url": f"https://sqs.example/{name}"},
         "aws:iam/role:Role": lambda name, _: {"name": f"{name}-made"},
         "aws:iam/instanceProfile:InstanceProfile": lambda name, _: {"name": f"{name}-made"},
+        "kubernetes:networking.k8s.io/v1:Ingress": lambda _name, _inputs: {
+            "status": {"loadBalancer": {"ingress": [{"hostname": "k8s-x.elb.amazonaws.com"}]}}
+        },
         "pulumi:pulumi:StackReference": lambda name, _: {"name": name, "outputs": {"cluster": dict(shared)}},
     }
 
@@ -90,29 +104,126 @@ def cluster_run(said: Mapping[str, Any]) -> Run:
     return record(lambda: make_cluster(options), stack="prod", outputs=outputs())
 
 
-def place_run(
+def hosting_args(
+    said: Mapping[str, Any], models: Sequence[TrainedModel], pods: Mapping[str, Any], *, protect: bool
+) -> HostingArgs:
+    options = KubernetesOptions.model_validate({"scaler": "none", "monitoring": "none", **pods})
+    hosting = Hosting(
+        environment="production",
+        provider="dedicated-vllm",
+        cluster="eks",
+        coldStartTolerance="none",
+        minReplicas=1,
+        maxReplicas=2,
+    )
+    settings = Settings(
+        stack="prod",
+        hosting=hosting,
+        adapter_sources=(),
+        kubernetes=options,
+        eks=EksOptions.model_validate(said),
+    )
+    asked = spec(options=options.model_dump(mode="json", exclude_none=True))
+    return HostingArgs(tier("dedicated-vllm", "eks"), tuple(models), asked, protect, settings)
+
+
+def serve_run(
     said: Mapping[str, Any],
     *,
     models: Sequence[TrainedModel] = (model(),),
+    pods: Mapping[str, Any] = MappingProxyType({}),
     shared: Mapping[str, Any] = SHARED,
     protect: bool = True,
     preview: bool = False,
 ) -> Run:
-    """All of a stack that serves, except the pods."""
-    options = EksOptions.model_validate(said)
+    """A stack that serves."""
+    args = hosting_args(said, models, pods, protect=protect)
 
     def program() -> None:
-        parent = pulumi.ComponentResource("takeover:hosting:EksVllm", "hosting")
-        for sentence in place_sentences(spec(), options):
-            pulumi.log.info(sentence)
-        make_place(
-            spec(),
-            models,
-            options,
-            namespace=spec().name,
-            service_account=spec().name,
-            protect=protect,
-            parent=parent,
-        )
+        hosting = EksVllm("hosting", args)
+        pulumi.export("url", hosting.url)
 
-    return record(program, stack="prod", outputs=outputs(shared), preview=preview)
+    with patch.dict(os.environ, {"TAKEOVER_API_KEY": KEY}):
+        return record(program, stack="prod", outputs=outputs(shared), preview=preview)
+
+
+def in_brief(made: Sequence[Recorded]) -> list[Recorded]:
+    """The pods' own objects by name only: tests/kubernetes has them whole. The Ingress is EKS's affair too."""
+    return [
+        replace(each, inputs={"metadata": each.inputs["metadata"]["name"]}) if _is_plain(each) else each
+        for each in made
+    ]
+
+
+def _is_plain(each: Recorded) -> bool:
+    plain = ("core/", "apps/", "policy/", "networking.k8s.io/v1:NetworkPolicy", "rbac.", "autoscaling/")
+    return each.type.startswith("kubernetes:") and each.type.removeprefix("kubernetes:").startswith(plain)
+
+
+WITHOUT_ZONES = {key: value for key, value in MINIMAL.items() if key != "zones"}
+KMS_KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a"
+
+FULL: Mapping[str, Any] = {
+    **MINIMAL,
+    "zones": [*MINIMAL["zones"], "eu-central-1c"],
+    "nodes": {"min": 2, "max": 6},
+    "disk": {"sizeGib": 500, "throughput": 1000, "iops": 4000},
+    "amiVersion": "1.36.1-20260723",
+    "hostedZoneId": "Z0123456789",
+    "fastImagePull": True,
+    "scheme": "internet-facing",
+    "inboundCidrs": ["203.0.113.0/24", "198.51.100.7/32"],
+    "kubernetesVersion": "1.36",
+    "support": "standard",
+    "vpc": {"cidr": "172.20.0.0/18", "natPerZone": False, "ecrEndpoints": False},
+    "systemInstanceType": "m7i.xlarge",
+    "systemNodes": 3,
+    "apiPublicCidrs": ["203.0.113.0/24"],
+    "accessEntries": [
+        {"principal": "arn:aws:iam::123456789012:role/platform", "policy": "cluster-admin"},
+        {"principal": "arn:aws:iam::123456789012:role/team", "policy": "edit", "namespaces": ["team"]},
+    ],
+    "logs": {"types": ["audit", "authenticator"], "retentionDays": 365},
+    "kmsKeyArn": KMS_KEY,
+    "ebsVolumes": True,
+    "install": ["keda", "kube-prometheus-stack"],
+}
+GIVEN: Mapping[str, Any] = {
+    **WITHOUT_ZONES,
+    "inboundCidrs": ["10.0.0.0/8"],
+    "vpc": {
+        "vpcId": "vpc-0a",
+        "cidr": "10.20.0.0/16",
+        "privateSubnets": {"subnet-0a": "eu-central-1a", "subnet-0b": "eu-central-1b", "subnet-0c": "eu-central-1b"},
+    },
+}
+ON_SHARED: Mapping[str, Any] = {
+    **MINIMAL,
+    "clusterStack": "organization/takeover/cluster",
+    "vpc": {"cidr": "10.64.0.0/16"},
+    "inboundCidrs": ["10.0.0.0/8"],
+}
+S3 = (
+    model("s3://weights/adapters/tone@sha256:" + "a" * 64),
+    model("s3://weights/adapters/other@sha256:" + "d" * 64, name="other", mark="d"),
+    model("hf://acme/third@" + "e" * 40, name="third", mark="f"),
+)
+
+
+@cache
+def run_of(name: str) -> Run:
+    runs = {
+        "minimal": lambda: serve_run(MINIMAL),
+        "full": lambda: serve_run(FULL, models=S3),
+        "given": lambda: serve_run(GIVEN, protect=False),
+        "shared": lambda: serve_run(ON_SHARED, models=S3),
+        "bottlerocket": lambda: serve_run({**MINIMAL, "ami": "bottlerocket", "fastImagePull": True}),
+        "karpenter": lambda: serve_run({**MINIMAL, "autoscaler": "karpenter"}),
+        "no-autoscaler": lambda: serve_run({**MINIMAL, "autoscaler": "none", "nodes": {"min": 3, "max": 3}}),
+        "cluster": lambda: cluster_run({"zones": MINIMAL["zones"]}),
+    }
+    return runs[name]()
+
+
+NAMES = ("minimal", "full", "given", "shared", "bottlerocket", "karpenter", "no-autoscaler", "cluster")
+WITH_CLUSTER = tuple(name for name in NAMES if name != "shared")

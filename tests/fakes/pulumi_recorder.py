@@ -7,7 +7,6 @@ import contextvars
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -143,18 +142,14 @@ def record(
 
 def as_yaml(made: Sequence[Recorded], *, beside: Mapping[str, Any] | None = None) -> str:
     """The resources as text for people; one that is the same in `beside` (a snapshot's own data) has one word."""
-    from ruamel.yaml import YAML
+    import yaml
 
     listed = {each.key: _shown(each) for each in made}
     assert len(listed) == len(made), "two resources with one name"
     if beside is not None:
         listed = {key: "as in minimal" if beside.get(key) == value else value for key, value in listed.items()}
-    yaml = YAML()
-    yaml.default_flow_style = False
-    yaml.width = 118
-    stream = StringIO()
-    yaml.dump(listed, stream)
-    return stream.getvalue()
+    text: str = yaml.dump(listed, Dumper=yaml.CSafeDumper, sort_keys=False, width=118)
+    return text
 
 
 def _shown(each: Recorded) -> dict[str, Any]:

@@ -1,0 +1,94 @@
+"""vLLM pods on EKS: a cluster of the stack's own or a shared one, GPU nodes, and the pods as on any cluster."""
+
+from __future__ import annotations
+
+import os
+
+import pulumi
+from pulumi_aws import route53
+
+from components.eks.place import Place, make_place, place_sentences, platform, pool_name
+from components.hosting import Hosting, HostingArgs
+from components.kubernetes import Declared, api_key_for, declare
+from takeover.errors import Refused
+from takeover.kubernetes import Serving, flags_for, names, serving_for, url
+from takeover.kubernetes.words import sentences
+from takeover.settings._eks import EksOptions
+from takeover.settings._kubernetes import parse_options
+
+__all__ = ["EksVllm", "eks_options", "serving_on_eks"]
+
+
+class EksVllm(Hosting):
+    """`takeover:hosting:EksVllm`. Refused before anything is made: no key, a base or an adapter that pods cannot fetch.
+
+    Unmaking goes the other way round: pods and Ingress, then machines, then the cluster.
+    """
+
+    def __init__(self, name: str, args: HostingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        options = eks_options(args)
+        key = api_key_for(parse_options(args.spec.options), os.environ)
+        serving = serving_on_eks(args, options, key_mark=key.mark)
+        super().__init__("takeover:hosting:EksVllm", name, {}, opts)
+        for sentence in (*place_sentences(args.spec, options), *sentences(serving, cluster=pool_name(args.spec))):
+            pulumi.log.info(sentence)
+        place = make_place(
+            args.spec,
+            args.models,
+            options,
+            namespace=serving.namespace,
+            service_account=names.workload(serving.name),
+            protect=args.protect,
+            parent=self,
+        )
+        declared = declare(
+            serving, key, provider=place.kubernetes, parent=self, protect=args.protect, after=place.ready
+        )
+        _dns_record(options, place, declared, self)
+        self._declared(
+            args,
+            url=declared.workload.id.apply(lambda _: url(serving)),
+            protocol="openai",
+            api_key=declared.key,
+            regions=(options.region,),
+            replicas_ready=declared.replicas_ready,
+        )
+
+
+def eks_options(args: HostingArgs) -> EksOptions:
+    """`takeover:eks` of the stack."""
+    found = args.settings.eks if args.settings is not None else None
+    if found is None:
+        raise Refused("takeover:eks is missing", fix="Add it: docs/eks.md explains its keys.", where="takeover:eks")
+    return found
+
+
+def serving_on_eks(args: HostingArgs, options: EksOptions, *, key_mark: str = "") -> Serving:
+    """The endpoint as values, from which every manifest is made. Pure."""
+    pods = parse_options(args.spec.options)
+    target = args.settings.hosting.target_latency_ms if args.settings is not None else None
+    return serving_for(
+        args.models,
+        args.spec,
+        flags_for(args.models, args.spec),
+        platform=platform(args.spec, args.models, options, drain_seconds=pods.drain_seconds),
+        target_latency_ms=target,
+        key_mark=key_mark,
+    )
+
+
+def _dns_record(options: EksOptions, place: Place, declared: Declared, parent: pulumi.Resource) -> None:
+    """The host's name for the load balancer, where the stack names the zone; else whoever keeps the zone writes it."""
+    entrance = declared.others.get("ingress")
+    if options.hosted_zone_id is None or entrance is None:
+        return
+    address = entrance.status.apply(lambda status: status.load_balancer.ingress[0].hostname)  # type: ignore[attr-defined]
+    route53.Record(
+        "hostname",
+        zone_id=options.hosted_zone_id,
+        name=options.hostname or "",
+        type="CNAME",
+        ttl=60,
+        records=[address],
+        opts=pulumi.ResourceOptions(parent=parent, provider=place.aws),
+    )
