@@ -15,7 +15,8 @@ from takeover.errors import Refused
 __all__ = ["HOURS_PER_MONTH", "Price", "Prices", "aws_prices", "caveats", "instance_price", "parse_prices"]
 
 HOURS_PER_MONTH = 730  # AWS's own convention
-_FILE = Path(__file__).resolve().parents[2] / "prices" / "aws.toml"
+# Inside the package where it was installed, beside it in a clone.
+_PLACES = tuple(Path(__file__).resolve().parents[up] / "prices" / "aws.toml" for up in (1, 2))
 _RECORDED_REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 # SageMaker's hosting over the same machine on EC2, from the rows that are in both tables (2026-11-24).
 _SMALL_MARKUP, _MARKUP, _LARGE_MARKUP = 1.40, 1.25, 1.15
@@ -63,11 +64,12 @@ class Prices:
 @cache
 def aws_prices() -> Prices:
     """The table, read once for each process. Refused when it is missing or damaged."""
+    file = next((place for place in _PLACES if place.is_file()), _PLACES[-1])
     try:
-        return parse_prices(tomllib.loads(_FILE.read_text(encoding="utf-8")))
+        return parse_prices(tomllib.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = f"{type(error).__name__}: {error}"
-        raise Refused("the table of AWS's prices cannot be read", why=why, where=str(_FILE)) from error
+        raise Refused("the table of AWS's prices cannot be read", why=why, where=str(file)) from error
 
 
 def parse_prices(table: Mapping[str, Any]) -> Prices:

@@ -14,6 +14,8 @@ __all__ = ["BaseShape", "Quantization", "shape_of"]
 # vllm 0.32.0, model_executor/models/*.py): their slots are larger.
 _EMBEDDING_LORA = {"llama", "qwen3", "qwen3_moe", "mixtral", "granite", "exaone", "exaone4", "nemotron", "solar"}
 _BYTES_OF_DTYPE = {"float32": 4, "float16": 2, "bfloat16": 2}
+# Methods whose name says the bits of a weight and the size of a group.
+_KNOWN_BITS = {"fp8": (8, 0), "mxfp4": (4, 32)}
 # Keys that say that the cache or the layers are of another kind than those reckoned here.
 _OTHER_KINDS = {
     "kv_lora_rank": "multi-head latent attention",
@@ -191,8 +193,8 @@ def _quantization(config: Mapping[str, Any], text: Mapping[str, Any]) -> Quantiz
     method = str(found.get("quant_method", "unknown"))
     if method == "compressed-tensors":
         return _compressed_tensors(found)
-    if method == "fp8":
-        return Quantization(method, 8)
+    if method in _KNOWN_BITS:
+        return Quantization(method, *_KNOWN_BITS[method])
     if method == "bitsandbytes":
         return Quantization(method, 4 if found.get("load_in_4bit") else 8, 64)
     bits = found.get("bits") or found.get("w_bit")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from takeover.bases._known_shapes import known_config
+from takeover.planning._memory import tokens_bytes
 from takeover.planning.fit import GPUS, BaseShape, Engine, Fit, Gpu, Load, Quantization, fit, shape_of
 
 GIB = 1 << 30
@@ -186,3 +187,18 @@ def test_adapter_slots_are_as_large_as_those_vllm_allocated() -> None:
 
     slots = fit(shape_of(tiny_config()), Load(256, 1, adapters=2, rank=16), GPUS["L4"]).terms[1]
     assert (slots.name, slots.bytes) == ("LoRA slots", 311_808)
+
+
+def test_layers_that_slide_take_what_vllm_printed() -> None:
+    # gpt-oss-120b on four A100: "Available KV cache memory: 45.32 GiB", "Maximum concurrency for 16,384 tokens per
+    # request: 284.25x" (A100_LOGS, vllm-120B-4gpuA10080GB-0.8GRAM-diff-nodes.log). Every other layer slides.
+    shape = replace(
+        shape_of(known_config("Qwen/Qwen3-8B") or {}),
+        layers=36,
+        heads=64,
+        kv_heads=8,
+        head_size=64,
+        sliding_layers=18,
+        window=128,
+    )
+    assert 45.32 * GIB / tokens_bytes(shape, 16_384, 2048, 4) == pytest.approx(284.25, rel=0.001)

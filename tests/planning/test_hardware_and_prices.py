@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from takeover.errors import Refused
+from takeover.planning import prices
 from takeover.planning.hardware import GPUS, INSTANCES, gpu_named, instance_named
 from takeover.planning.prices import aws_prices, caveats, instance_price, parse_prices
 
@@ -119,3 +122,25 @@ def test_what_is_said_twice_is_said_once() -> None:
 def test_a_price_that_must_be_there_is_refused_when_it_is_not() -> None:
     with pytest.raises(Refused, match="has no price of alb-hour"):
         parse_prices({"table": []}).usd("network", "alb-hour", "us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        pytest.param(None, "FileNotFoundError", id="missing"),
+        pytest.param("[[table]\n", "TOMLDecodeError", id="no TOML"),
+        pytest.param("rows = 1\n", "KeyError: 'table'", id="another file"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_refused(
+    content: str | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "aws.toml"
+    files = [] if content is None else [file]
+    for each in files:
+        each.write_text(str(content), encoding="utf-8")
+    monkeypatch.setattr(prices, "_PLACES", (file,))
+    with pytest.raises(Refused) as caught:
+        prices.aws_prices.__wrapped__()
+    assert (caught.value.happened, caught.value.where) == ("the table of AWS's prices cannot be read", str(file))
+    assert caught.value.why.startswith(why)

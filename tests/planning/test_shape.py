@@ -75,6 +75,7 @@ def test_of_a_mixture_of_experts_a_token_passes_the_chosen_ones() -> None:
         pytest.param({"quant_method": "awq", "bits": 4, "group_size": 128}, Quantization("awq", 4, 128), id="awq"),
         pytest.param({"quant_method": "gptq", "bits": 8, "group_size": -1}, Quantization("gptq", 8, 0), id="no groups"),
         pytest.param({"quant_method": "fp8"}, Quantization("fp8", 8), id="fp8"),
+        pytest.param({"quant_method": "mxfp4"}, Quantization("mxfp4", 4, 32), id="mxfp4"),
         pytest.param(
             {"quant_method": "bitsandbytes", "load_in_4bit": True}, Quantization("bitsandbytes", 4, 64), id="4-bit"
         ),
