@@ -89,7 +89,8 @@ class Connection:
         import openai
 
         key = self.outputs.api_key.get_secret_value() if self.outputs.api_key else "none-is-asked-for"
-        url = self.outputs.url
+        # A fragment is for our own transport, and no part of an address.
+        url = self.outputs.url.partition("#")[0]
         # The outputs hold the base URL; a bare address gets the path that OpenAI-style servers have.
         base_url = url if urlsplit(url).path.strip("/") else url.rstrip("/") + "/v1"
         timeout = openai.Timeout(self._timeout_s, connect=min(self._timeout_s, _CONNECT_TIMEOUT_S))
