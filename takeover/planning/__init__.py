@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from takeover.planning._plan import Plan, plan
+from takeover.planning._plan import Plan, plan, plan_of_cluster
 
-__all__ = ["Plan", "plan"]
+__all__ = ["Plan", "plan", "plan_of_cluster"]

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from takeover.settings._sagemaker import SageMakerOptions
     from takeover.tiers import Tier
 
-__all__ = ["cluster_hourly_usd", "eks_plan", "sagemaker_plan"]
+__all__ = ["cluster_hourly_usd", "cluster_plan", "eks_plan", "sagemaker_plan"]
 
 _ADDRESS = "public-ipv4-hour"
 _ZONES = 3  # of a VPC of the stack's own, where `takeover:eks.zones` names none
+_ON_TOP = "Traffic out of AWS, logs and S3 come on top."
 _NOT_RECORDED = "prices/aws.toml has no price of {name}: 0 USD here means that it is not known."
 
 
@@ -38,7 +39,8 @@ def eks_plan(settings: Settings, tier: Tier, pods: KubernetesOptions, eks: EksOp
     most = max(least, min(eks.nodes.max, _nodes(settings.hosting.max_replicas, pods, name)))
     balancer = _balancer_hourly(eks, prices)
     cluster = 0.0 if eks.cluster_stack else cluster_hourly_usd(eks, prices)
-    more = [_beside(eks, balancer, cluster), *caveats([price])]
+    system = None if eks.cluster_stack else instance_price(prices, eks.system_instance_type, eks.region)
+    more = [_beside(eks, balancer, cluster), *caveats([price, system])]
     if eks.capacity_type == "SPOT":
         more.append("Spot costs less than these on-demand prices, as it pleases the market, and can be taken back.")
     return hourly_plan(
@@ -61,7 +63,7 @@ def sagemaker_plan(settings: Settings, tier: Tier, options: SageMakerOptions, pr
         return unknown_plan(f"{tier.row}: {_NOT_RECORDED.format(name=name)}")
     machine = INSTANCES[name]
     more = list(caveats([price]))
-    if options.update.strategy != "rolling":
+    if options.update.strategy != "rolling" and not options.has_components:
         more.append("During an update the old instances and the new ones run, and are billed, side by side.")
     return hourly_plan(
         f"{tier.row}: {name} ({machine.gpus} x {machine.gpu.name}) at {price.usd:.2f} USD an hour",
@@ -72,6 +74,15 @@ def sagemaker_plan(settings: Settings, tier: Tier, options: SageMakerOptions, pr
         most=settings.hosting.max_replicas,
         more=more,
     )
+
+
+def cluster_plan(eks: EksOptions, prices: Prices) -> Plan:
+    """A cluster for other stacks, which serves nothing itself: the same bill in every hour."""
+    hour = cluster_hourly_usd(eks, prices)
+    month = round(hour * HOURS_PER_MONTH, 2)
+    system = instance_price(prices, eks.system_instance_type, eks.region)
+    words = f"eks: {hour:.2f} USD an hour, {month:.0f} a month, for {_cluster_in_words(eks)}. {_ON_TOP}"
+    return Plan(month, month, month, 0.0, (words, *caveats([system])))
 
 
 def cluster_hourly_usd(eks: EksOptions, prices: Prices) -> float:
@@ -105,11 +116,13 @@ def _nodes(replicas: int, pods: KubernetesOptions, name: str) -> int:
 
 
 def _beside(eks: EksOptions, balancer: float, cluster: float) -> str:
-    parts = [f"{balancer:.2f} of each hour is the load balancer"] if balancer else []
-    if eks.cluster_stack:
-        parts.append(f"the cluster itself is on the bill of {eks.cluster_stack}")
-    else:
-        parts.append(f"{cluster:.2f} the control plane, its {eks.system_nodes} system nodes and the ways out")
-    parts.append("traffic out of AWS, logs and S3 come on top")
-    words = ", ".join(parts)
-    return f"{words[0].upper()}{words[1:]}."
+    parts = [f"{balancer:.2f} for the load balancer"] if balancer else []
+    if not eks.cluster_stack:
+        parts.append(f"{cluster:.2f} for {_cluster_in_words(eks)}")
+    said = f"Of each hour {' and '.join(parts)}. " if parts else ""
+    elsewhere = f"The cluster itself is on the bill of {eks.cluster_stack}. " if eks.cluster_stack else ""
+    return f"{said}{elsewhere}{_ON_TOP}"
+
+
+def _cluster_in_words(eks: EksOptions) -> str:
+    return f"the control plane, its {eks.system_nodes} system nodes and the ways out"

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from takeover.settings import Settings
+    from takeover.settings._eks import EksOptions
     from takeover.tiers import Tier
 
-__all__ = ["Plan", "plan"]
+__all__ = ["Plan", "plan", "plan_of_cluster"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,14 @@ def plan(settings: Settings, tier: Tier) -> Plan:
     if rule is None:
         raise LookupError(f"no price rule for the tier {tier.row!r}")
     return rule(settings, tier)
+
+
+def plan_of_cluster(options: EksOptions) -> Plan:
+    """The plan for a stack that makes an EKS cluster and serves nothing (`takeover:eks` with `role: cluster`)."""
+    from takeover.planning._aws import cluster_plan
+    from takeover.planning.prices import aws_prices
+
+    return cluster_plan(options, aws_prices())
 
 
 def _owned(settings: Settings, tier: Tier) -> Plan:

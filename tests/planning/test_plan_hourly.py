@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 from pydantic import BaseModel
 
-from takeover.planning import Plan, plan
-from takeover.planning._aws import cluster_hourly_usd, eks_plan, sagemaker_plan
+from takeover.planning import Plan, plan, plan_of_cluster
+from takeover.planning._aws import cluster_hourly_usd, cluster_plan, eks_plan, sagemaker_plan
 from takeover.planning._kubernetes import kubernetes_plan
 from takeover.planning.prices import Prices, parse_prices
 from takeover.settings._eks import EksOptions
@@ -146,9 +146,34 @@ def test_a_cluster_of_another_stack_is_not_billed_twice_and_spot_is_named() -> N
         "dedicated-vllm/eks: 1 to 2 x g6e.2xlarge (1 x L40S) at 2.00 USD an hour, 100 GiB of disk each;"
         " 2.01 USD an hour at no traffic, 4.02 at most; 1467 to 2935 USD a month;"
         " takeover:workload would say where between.",
-        "The cluster itself is on the bill of organization/project/cluster, traffic out of AWS, logs and S3"
+        "The cluster itself is on the bill of organization/project/cluster. Traffic out of AWS, logs and S3"
         " come on top.",
         "Spot costs less than these on-demand prices, as it pleases the market, and can be taken back.",
+    )
+
+
+def test_a_cluster_alone_has_the_same_bill_every_hour() -> None:
+    assert cluster_plan(eks(role="cluster"), prices()) == Plan(
+        0.4 * MONTH,
+        0.4 * MONTH,
+        0.4 * MONTH,
+        0.0,
+        (
+            "eks: 0.40 USD an hour, 292 a month, for the control plane, its 2 system nodes and the ways out."
+            " Traffic out of AWS, logs and S3 come on top.",
+        ),
+    )
+
+
+def test_the_cluster_of_one_stack_is_in_its_hour_and_its_unverified_price_is_named() -> None:
+    options = (eks(instanceType="g6e.2xlarge", nodes={"min": 1, "max": 1}), kubernetes())
+    assert plan(settings(hosting(1, 1), *options), EKS).sentences[1:] == (
+        "Of each hour 0.03 for the load balancer and 0.40 for the control plane, its 2 system nodes and the ways out."
+        " Traffic out of AWS, logs and S3 come on top.",
+        "m7i.large's price, as of 2026-11-25, is not verified.",
+    )
+    assert plan_of_cluster(eks(role="cluster")).sentences[1:] == (
+        "m7i.large's price, as of 2026-11-25, is not verified.",
     )
 
 
