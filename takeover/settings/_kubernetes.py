@@ -156,6 +156,7 @@ def kubernetes_mistakes(options: KubernetesOptions, hosting: Hosting | None) -> 
     """What is wrong with these options together, and with what the stack asks for; each names its YAML key."""
     yield from _cluster_mistakes(options, hosting)
     yield from _name_mistakes(options)
+    yield from _there_mistakes(options)
     yield from _image_mistakes(options)
     yield from _hardware_mistakes(options)
     yield from _secret_mistakes(options)
@@ -170,13 +171,18 @@ def _wrong(key: str, said: str, *, why: str = "", fix: str) -> Refused:
     return WrongSetting(f"{where} {said}", why=why, fix=fix, where=where)
 
 
+def _address_said(value: str) -> str:
+    """A password is not quoted: messages end in logs."""
+    return "holds a name or a password." if "@" in value else f"is {shown(value)}."
+
+
 def _cluster_mistakes(options: KubernetesOptions, hosting: Hosting | None) -> Iterator[Refused]:
     """Which cluster a kubeconfig means is the machine's affair, and changes by one command: the stack says it too."""
     expected = options.expected_cluster
     if expected is not None and not _CLUSTER.fullmatch(expected):
         yield _wrong(
             "expectedCluster",
-            f"is {shown(expected)}.",
+            _address_said(expected),
             fix="Write the API server's address as the kubeconfig has it, or the UID of the namespace kube-system.",
         )
     is_ours = hosting is None or hosting.cluster == "kubernetes"
@@ -216,6 +222,24 @@ def _name_mistakes(options: KubernetesOptions) -> Iterator[Refused]:
         if value is not None and not form.fullmatch(value):
             yield _wrong(
                 key, f"is {shown(value)}, which is no name in Kubernetes.", fix="Small letters, digits, dashes."
+            )
+
+
+def _there_mistakes(options: KubernetesOptions) -> Iterator[Refused]:
+    """What lies in the namespace before the endpoint does needs a namespace that is there before."""
+    named = {
+        "apiKeySecret": options.api_key_secret,
+        "hubTokenSecret": options.hub_token_secret,
+        "storageSecret": options.storage_secret,
+        "imagePullSecrets": options.image_pull_secrets or None,
+        "cacheClaim": options.cache_claim,
+    }
+    for key, value in named.items():
+        if value is not None and options.namespace is None:
+            yield _wrong(
+                key,
+                "is set, but namespace is not: the namespace is made with the endpoint, so nothing can be there yet.",
+                fix="Set namespace to the one in which it is.",
             )
 
 
@@ -285,7 +309,7 @@ def _time_mistakes(options: KubernetesOptions) -> Iterator[Refused]:
 def _scale_mistakes(options: KubernetesOptions, hosting: Hosting | None) -> Iterator[Refused]:
     for key, value in (("prometheus", options.prometheus), ("hubEndpoint", options.hub_endpoint)):
         if value is not None and not _URL.fullmatch(value):
-            yield _wrong(key, f"is {shown(value)}.", fix="Write http:// or https://, the host and its port.")
+            yield _wrong(key, _address_said(value), fix="Write http:// or https://, the host and its port.")
     if hosting is None:
         return
     varies = hosting.min_replicas != hosting.max_replicas

@@ -120,7 +120,7 @@ def engine() -> Iterator[Engine]:
             self.send_header("Content-Length", length)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_args: object) -> None:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

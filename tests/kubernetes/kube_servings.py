@@ -14,6 +14,7 @@ from takeover.settings._kubernetes import KubernetesOptions
 NAME = "support-prod-0a1b2c3d"
 BASE = f"hub:meta-llama/Llama-3.1-8B-Instruct@{'0e9e39f249a16976918f6564b8830bc894c89659'}"
 COMMIT = "c" * 40
+NO_PLATFORM = Platform()
 PROMETHEUS = "http://prometheus-operated.monitoring.svc:9090"
 PICKER = f"ghcr.io/llm-d/llm-d-router-endpoint-picker:v0.10.0@sha256:{'d' * 64}"
 SGLANG = f"docker.io/lmsysorg/sglang:v0.6.0@sha256:{'e' * 64}"
@@ -40,7 +41,7 @@ class Given:
     options: Mapping[str, Any] = field(default_factory=dict)
     models: tuple[TrainedModel, ...] = (trained(),)
     replicas: tuple[int, int] = (1, 1)
-    platform: Platform = Platform()
+    platform: Platform = NO_PLATFORM
     target_latency_ms: int | None = None
 
     @property
@@ -93,12 +94,13 @@ GIVEN: Mapping[str, Given] = {
         target_latency_ms=500,
     ),
     "several-adapters": Given(
-        {"apiKeySecret": "support-key", "scaler": "hpa", "monitoring": "none"},
+        {"namespace": "llm", "apiKeySecret": "support-key", "scaler": "hpa", "monitoring": "none"},
         models=(trained(), trained("legal", rank=64, source=f"s3://acme-adapters/legal@sha256:{'f' * 64}")),
         replicas=(1, 3),
     ),
     "scale-to-zero": Given(
         {
+            "namespace": "llm",
             "apiKeySecret": "support-key",
             "prometheus": PROMETHEUS,
             "monitoring": "none",
@@ -129,8 +131,8 @@ GIVEN: Mapping[str, Given] = {
             ingress_annotations={"alb.ingress.kubernetes.io/scheme": "internal"},
         ),
     ),
-    "sglang": Given({"engine": "sglang", "image": SGLANG, "apiKeySecret": "support-key", "monitoring": "none"}),
+    "sglang": Given({"engine": "sglang", "image": SGLANG, "monitoring": "none"}),
     "multi-node": Given(
-        {"nodes": 2, "gpus": 8, "gpu": "H100", "memoryGib": 512, "monitoring": "none", "cacheClaim": "weights"},
+        {"nodes": 2, "gpus": 8, "gpu": "H100", "memoryGib": 512, "monitoring": "none"},
     ),
 }
