@@ -18,7 +18,8 @@ from typing_extensions import override
 
 __all__ = ["Recorded", "Run", "as_yaml", "compare", "record"]
 
-Outputs = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any]]
+# What a cloud adds to the inputs of a resource of that name.
+Added = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,11 @@ class Recorded:
 
 @dataclass
 class Run:
-    """What one run made, said and exported."""
+    """What one run made, said, warned of and exported."""
 
     made: list[Recorded] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
     exported: dict[str, Any] = field(default_factory=dict)
 
     def of(self, type_: str) -> list[Recorded]:
@@ -54,8 +56,8 @@ class Run:
 
 
 class _Monitor(mocks.MockMonitor):
-    def __init__(self, outputs: Mapping[str, Callable[[str, Mapping[str, Any]], Mapping[str, Any]]], run: Run) -> None:
-        super().__init__(_Answers(outputs))
+    def __init__(self, answers: _Answers, run: Run) -> None:
+        super().__init__(answers)
         self.run = run
 
     @override
@@ -66,15 +68,17 @@ class _Monitor(mocks.MockMonitor):
 
 
 class _Answers(mocks.Mocks):
-    def __init__(self, outputs: Mapping[str, Callable[[str, Mapping[str, Any]], Mapping[str, Any]]]) -> None:
+    def __init__(self, outputs: Mapping[str, Added], calls: Mapping[str, Mapping[str, Any]]) -> None:
         self.outputs = outputs
+        self.calls = calls
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         more = self.outputs.get(args.typ, lambda _name, _inputs: {})(args.name, args.inputs)
         return f"{args.name}-id", {"arn": f"arn:of:{args.typ}:{args.name}", **args.inputs, **more}
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
-        raise AssertionError(f"the program calls {args.token}")
+        assert args.token in self.calls, f"the program calls {args.token}"
+        return dict(self.calls[args.token])
 
 
 def _recorded(request: Any) -> Recorded:
@@ -114,11 +118,13 @@ def record(
     program: Callable[[], None],
     *,
     stack: str,
-    outputs: Mapping[str, Callable[[str, Mapping[str, Any]], Mapping[str, Any]]],
+    outputs: Mapping[str, Added],
+    calls: Mapping[str, Mapping[str, Any]] | None = None,
     preview: bool = False,
 ) -> Run:
     """Run `program` as the stack `takeover/<stack>`; `outputs` has what AWS would add, by the type's token.
 
+    `calls` has what a look-up (`aws:index/getCallerIdentity:getCallerIdentity`) answers; any other one is an error.
     An error of the program, also one inside of an `apply`, is raised. What was made is sorted by type and name.
     """
     run = Run()
@@ -129,10 +135,11 @@ def record(
     async def main() -> None:
         # What failed is raised below; that others waited for it in vain is no news.
         asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
-        monitor = _Monitor(outputs, run)
+        monitor = _Monitor(_Answers(outputs, calls or {}), run)
         mocks.set_mocks(monitor.mocks, project="takeover", stack=stack, preview=preview, monitor=monitor)
         said = patch.object(pulumi.log, "info", lambda text, *_, **__: run.said.append(text))
-        with said, patch.object(pulumi, "export", export):
+        warned = patch.object(pulumi.log, "warn", lambda text, *_, **__: run.warned.append(text))
+        with said, warned, patch.object(pulumi, "export", export):
             await run_pulumi_func(program)
 
     contextvars.copy_context().run(asyncio.run, main())
