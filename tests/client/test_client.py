@@ -463,12 +463,12 @@ def test_a_call_that_contradicts_itself_is_refused(client: Client, options: dict
 
 
 def test_a_protocol_that_is_not_built_is_refused(tmp_path: Path) -> None:
-    save_outputs(tmp_path / "e.json", outputs_for("https://x.test").model_copy(update={"protocol": "sagemaker"}))
+    save_outputs(tmp_path / "e.json", outputs_for("https://x.test").model_copy(update={"protocol": "vertex"}))
     with pytest.raises(Refused) as caught:
         Client.from_file(tmp_path / "e.json")
     assert str(caught.value) == (
-        "the protocol sagemaker of local is not built yet\n"
-        "  This client speaks openai.\n"
+        "the protocol vertex of local is not built yet\n"
+        "  This client speaks openai and sagemaker.\n"
         "  Ask the endpoint with the vendor's own SDK, or use a tier that speaks openai."
     )
 
