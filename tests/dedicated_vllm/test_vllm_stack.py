@@ -171,9 +171,9 @@ def test_what_is_protected_is_not_deleted_and_says_so(stack: Stack) -> None:
 
 
 def test_what_cannot_be_is_refused_in_the_preview_all_at_once(stack: Stack) -> None:
-    stack.kind = "eks"
+    stack.kind = "runpod"
     stack.use(1)
-    with pytest.raises(Refusals, match="a cluster of the kind eks is not built yet"):
+    with pytest.raises(Refusals, match="a cluster of the kind runpod is not built yet"):
         stack.driver().preview()
 
 
