@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 from pulumi_aws import route53
@@ -82,7 +84,8 @@ def _dns_record(options: EksOptions, place: Place, declared: Declared, parent: p
     entrance = declared.others.get("ingress")
     if options.hosted_zone_id is None or entrance is None:
         return
-    address = entrance.status.apply(lambda status: status.load_balancer.ingress[0].hostname)  # type: ignore[attr-defined]
+    status: pulumi.Output[Any] = pulumi.get(entrance, "status")
+    address = status.apply(_hostname)
     route53.Record(
         "hostname",
         zone_id=options.hosted_zone_id,
@@ -92,3 +95,9 @@ def _dns_record(options: EksOptions, place: Place, declared: Declared, parent: p
         records=[address],
         opts=pulumi.ResourceOptions(parent=parent, provider=place.aws),
     )
+
+
+def _hostname(status: Mapping[str, Any]) -> str:
+    """The load balancer's own name, of an Ingress's status as the SDK's class or as the API has it."""
+    balancer = status.get("load_balancer") or status["loadBalancer"]
+    return str(balancer["ingress"][0]["hostname"])
