@@ -34,8 +34,8 @@ _WORDS: Mapping[str, str] = {
     "service-pods": "Before the gates of the pods that are ready. Not called `vllm`: pods would get a VLLM_PORT by "
     "it, which vLLM reads as its own.",
     "poddisruptionbudget": "A drain of nodes takes one pod at a time, and waits until its answers are written.",
-    "deployment": "The rollout of these very adapters. How a pod ends: some seconds until nobody sends it anything "
-    "new (preStop), then SIGTERM and the engine's drain, then nginx, all within terminationGracePeriodSeconds.",
+    "deployment": "The rollout of these very adapters. How a pod ends: some seconds until nobody sends it "
+    "anything new (preStop), then SIGTERM and the engine's drain, then nginx, all within terminationGracePeriodSeconds.",
     "leaderworkerset": "The rollout of these very adapters; one replica is several nodes, which start and end together.",
     "scaledobject": "Replicas by what waits and by the KV cache, summed over the pods. While Prometheus is away they "
     "stay as they are.",

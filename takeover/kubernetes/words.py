@@ -16,7 +16,8 @@ def sentences(serving: Serving, *, cluster: str) -> Iterator[str]:
     gpus = f"{options.gpus} x {options.gpu}" + (f" on each of {options.nodes} nodes" if options.nodes > 1 else "")
     count = f"{serving.min_replicas} to {serving.max_replicas}" if serving.is_scaled else str(serving.min_replicas)
     own = "a namespace of its own" if serving.owns_namespace else f"the namespace {serving.namespace}"
-    yield f"{name}: {count} replicas of {gpus} ({options.engine}) in {own} of {cluster}"
+    replicas = "replica" if count == "1" else "replicas"
+    yield f"{name}: {count} {replicas} of {gpus} ({options.engine}) in {own} of {cluster}"
     yield f"{name}: {change(serving)}"
     missing = ", ".join(needs(serving))
     if missing:

@@ -1,6 +1,6 @@
 """Every manifest of each endpoint: the whole list against a snapshot, the published schemas, and what must be absent.
 
-After a change that is meant: TAKEOVER_REWRITE_SNAPSHOTS=1 pytest tests/kubernetes/test_kube_manifests.py; git diff.
+After a change that is meant: TAKEOVER_REWRITE=1 pytest tests/kubernetes; git then shows what changed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from takeover.kubernetes.render import render
 from takeover.kubernetes.words import role_of
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-REWRITE = bool(os.environ.get("TAKEOVER_REWRITE_SNAPSHOTS"))
+REWRITE = os.environ.get("TAKEOVER_REWRITE") == "1"
 NO_SCHEMA = {
     "ScaledObject", "PodMonitor", "PrometheusRule", "ExternalSecret", "InferencePool", "HTTPRoute", "LeaderWorkerSet",
 }  # fmt: skip
