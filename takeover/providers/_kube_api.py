@@ -217,6 +217,14 @@ class Kube:
             raise error
         return response.text
 
+    async def kinds(self) -> tuple[str, ...]:
+        """Those of KINDS whose API group the cluster serves; all of them where it does not say."""
+        response, _ = await self.send("GET", "/apis")
+        if response.status != 200:
+            return tuple(KINDS)
+        groups = {"", *(str(group["name"]) for group in json.loads(response.text).get("groups") or [])}
+        return tuple(kind for kind, (version, _) in KINDS.items() if version.rpartition("/")[0] in groups)
+
     async def delete(self, kind: str, namespace: str, name: str) -> None:
         """Ask for its end, dependents first; gone already is well."""
         path = path_of(kind, namespace, name)

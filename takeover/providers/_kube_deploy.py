@@ -160,7 +160,7 @@ async def left_behind(kube: Kube, name: str, namespace: str, kept: Sequence[Obje
     """
     wanted = {(str(each["kind"]), str(each["metadata"]["name"])) for each in kept}
     found = []
-    for kind in [kind for kind in reversed(KINDS) if kind != "Namespace"]:
+    for kind in [kind for kind in reversed(await kube.kinds()) if kind != "Namespace"]:
         try:
             items = await kube.items(kind, namespace, ours(name))
         except AuthError as error:

@@ -122,7 +122,7 @@ class KubernetesProvider:
         left = await left_behind(kube, name, namespace, kept)
         progress("prune", f"{len(left)} objects of the version before are removed")
         await remove(kube, left, namespace, self._wait(DELETE_S), "prune")
-        progress("finish", f"{name} serves {', '.join(endpoint.models)}")
+        progress("prune", f"{name} serves {', '.join(endpoint.models)}")
         return endpoint
 
     def _wait(self, limit_s: float) -> Wait:
@@ -130,7 +130,7 @@ class KubernetesProvider:
 
     async def _look(self, kube: Kube, name: str, namespace: str | None = None) -> Object | None:
         """The Deployment or LeaderWorkerSet of the endpoint, wherever it lies."""
-        for place in await namespaces_of(kube, name, namespace or self._namespace(name)):
+        for place in await namespaces_of(kube, name, self._namespace(name) or namespace):
             for kind in ("Deployment", "LeaderWorkerSet"):
                 found = await kube.get_if_allowed(kind, place, names.workload(name))
                 if found is not None and is_ours(found, name):
@@ -163,7 +163,7 @@ class KubernetesProvider:
     async def describe(self, endpoint: Endpoint) -> Described | None:
         options = self._options(endpoint.name)
         async with self._cluster(options) as kube:
-            workload = await self._look(kube, endpoint.name)
+            workload = await self._look(kube, endpoint.name, _place_of(endpoint))
             if workload is None:
                 return None
             seen = await self._seen(kube, workload, options)
@@ -184,14 +184,15 @@ class KubernetesProvider:
     async def scale(self, endpoint: Endpoint, replicas: int) -> None:
         require_replicas(tier(self.name, "kubernetes"), replicas)
         async with self._cluster(self._options(endpoint.name)) as kube:
-            workload = await self._look(kube, endpoint.name)
+            workload = await self._look(kube, endpoint.name, _place_of(endpoint))
             if workload is None:
                 raise Refused(f"there is no endpoint {endpoint.name} in {kube.access.called}", fix="Deploy it first.")
             await scale_to(kube, workload, replicas)
 
     async def destroy(self, endpoint: Endpoint) -> None:
         async with self._cluster(self._options(endpoint.name)) as kube:
-            for namespace in await namespaces_of(kube, endpoint.name, self._namespace(endpoint.name)):
+            known = self._namespace(endpoint.name) or _place_of(endpoint)
+            for namespace in await namespaces_of(kube, endpoint.name, known):
                 await self._destroy(kube, endpoint.name, namespace)
         progress("left", f"{endpoint.name} is gone")
 
@@ -205,7 +206,7 @@ class KubernetesProvider:
     async def get_metrics(self, endpoint: Endpoint) -> InferenceMetrics:
         """Figures of all ready pods, summed, each asked through the API server."""
         async with self._cluster(self._options(endpoint.name)) as kube:
-            workload = await self._look(kube, endpoint.name)
+            workload = await self._look(kube, endpoint.name, _place_of(endpoint))
             if workload is None:
                 raise NotReady(f"{endpoint.name} is not in {kube.access.called}", why="It is gone.", fix="Deploy it.")
             selector = engine_selector(endpoint.name)
@@ -220,6 +221,12 @@ class KubernetesProvider:
     async def inference(self, endpoint: Endpoint, prompt: str, **options: Any) -> str:
         request = build_chat(_server(endpoint), endpoint.models[0] if endpoint.models else "", prompt, options)
         return parse_chat(json_of(await send(request), request))
+
+
+def _place_of(endpoint: Endpoint) -> str | None:
+    """The namespace that an endpoint's id tells."""
+    namespace, _, name = endpoint.id.partition("/")
+    return namespace if name else None
 
 
 async def _ask(endpoint: Endpoint) -> None:

@@ -17,32 +17,29 @@ CHILD = Path(__file__).with_name("deploy_once.py")
 PATIENCE_S = 60
 
 
-def start_child(ground: Ground, model: TrainedModel, name: str, die_at: int) -> subprocess.Popen[str]:
-    given = {"models": [model.model_dump(mode="json")], "spec": ground.spec(name).model_dump(mode="json")}
-    command = [sys.executable, str(CHILD), ground.tier.row, str(die_at)]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert child.stdin is not None
-    child.stdin.write(json.dumps(given))
-    child.stdin.close()
-    child.stdin = None
-    return child
+def run_jobs(ground: Ground, model: TrainedModel, names: list[str], die_at: list[int]) -> list[tuple[int, list[str]]]:
+    """Exit code and steps of one deploy per name, side by side, each in a process of its own."""
+    jobs = [
+        {"models": [model.model_dump(mode="json")], "spec": ground.spec(name).model_dump(mode="json"), "dieAt": step}
+        for name, step in zip(names, die_at, strict=True)
+    ]
+    command = [sys.executable, str(CHILD), ground.tier.row]
+    done = subprocess.run(command, input=json.dumps(jobs), capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == 0, done.stderr
+    return [(each["code"], each["steps"]) for each in json.loads(done.stdout)]
 
 
 def steps_of(ground: Ground, model: TrainedModel, name: str) -> list[str]:
     """The steps of a deploy that nobody kills."""
-    out, err = (child := start_child(ground, model, name, -1)).communicate(timeout=PATIENCE_S)
-    assert child.returncode == 0, err
-    return out.split()
+    ((code, steps),) = run_jobs(ground, model, [name], [-1])
+    assert code == 0
+    return steps
 
 
 def kill_at_each(ground: Ground, model: TrainedModel, names: list[str]) -> None:
     """One deploy per name, side by side, the first killed at the first step, and so on."""
-    children = [start_child(ground, model, name, step) for step, name in enumerate(names)]
-    codes = []
-    for child in children:
-        child.communicate(timeout=PATIENCE_S)
-        codes.append(child.returncode)
-    assert codes == [-signal.SIGKILL] * len(names)
+    ended = run_jobs(ground, model, names, list(range(len(names))))
+    assert [code for code, _ in ended] == [-signal.SIGKILL] * len(names)
 
 
 async def deploy_all(ground: Ground, model: TrainedModel, names: list[str]) -> list[Endpoint]:
@@ -93,10 +90,8 @@ async def test_what_a_killed_deploy_left_is_removed_by_destroy_alone(ground: Gro
 
 async def test_two_processes_that_deploy_at_once_make_one_endpoint(ground: Ground) -> None:
     model = ground.model("a")
-    children = [start_child(ground, model, "both", -1) for _ in range(2)]
-    for child in children:
-        child.communicate(timeout=PATIENCE_S)
-    assert [child.returncode for child in children] == [0, 0]
+    ended = run_jobs(ground, model, ["both", "both"], [-1, -1])
+    assert [code for code, _ in ended] == [0, 0]
     endpoint = await ground.provider.find("both")
     assert endpoint is not None
     assert await served(ground, endpoint) == (1, (model.digest,), True)

@@ -33,6 +33,8 @@ KINDS = {
 }  # fmt: skip
 # Definitions that this cluster has; the others of takeover's kinds are unknown to it, as in most clusters.
 CUSTOM = {"keda.sh/v1alpha1", "monitoring.coreos.com/v1"}
+GROUPS = ("apps", "autoscaling", "policy", "networking.k8s.io", "rbac.authorization.k8s.io", "keda.sh",
+          "monitoring.coreos.com")  # fmt: skip
 _UNKNOWN = re.compile(r"/apis/[a-z0-9.-]+\.[a-z0-9.-]+/v[0-9a-z]+/")
 _SCHEMAS = "1.36"
 
@@ -95,6 +97,8 @@ class Store:
                 yield key, each
 
     def answer(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: Any) -> Answer:
+        if path == "/apis" and method == "GET":
+            return Answer(200, {"kind": "APIGroupList", "groups": [{"name": name} for name in GROUPS]})
         found = _PATH.fullmatch(path)
         version = "/".join(part for part in (found["group"], found["version"]) if part) if found else ""
         if found is None or found["plural"] not in KINDS or ("." in version.split("/")[0] and not _is_known(version)):
