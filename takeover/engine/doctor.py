@@ -150,6 +150,13 @@ def _hub(_case: Case) -> tuple[Level, str, str]:
     return "good", f"the token is {who['name']}'s", ""
 
 
+def _network(case: Case) -> tuple[Level, str, str]:
+    """Opens a connection to each vendor's host that the stack uses."""
+    from takeover.engine import _network
+
+    return _network.look(case)
+
+
 def _modal_tool(_case: Case) -> tuple[Level, str, str]:
     missing = [name for name in ("modal", "pulumi_command") if find_spec(name) is None]
     if missing:
@@ -189,6 +196,7 @@ CHECKS: tuple[Check, ...] = (
     Check("engine", _engine),
     Check("disk", _disk),
     Check("memory", _memory),
+    Check("network", _network, timeout_s=12.0),
     Check("local server", _local, tier="local"),
     Check("Hugging Face Hub", _hub, timeout_s=20.0),
     Check("Modal's tools", _modal_tool, tier="modal"),
