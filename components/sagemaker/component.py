@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -19,7 +18,7 @@ from takeover.sagemaker.alarms import build_alarms, latency_sentences, rollback_
 from takeover.sagemaker.images import image_uri
 from takeover.sagemaker.names import invocation_url
 from takeover.sagemaker.requests import is_by_steps
-from takeover.sagemaker.serving import Serving, build_serving, flags_of
+from takeover.sagemaker.serving import Serving, build_serving
 
 __all__ = ["SageMaker", "sentences", "serving_of"]
 
@@ -84,14 +83,9 @@ def serving_of(args: HostingArgs) -> tuple[HostingArgs, Serving]:
     Another mode is another name: SageMaker turns neither into the other, so Pulumi makes the new one first.
     """
     spec = args.spec
-    flags = None if args.fit is None else flags_of(args.fit.flags.arguments())
-    if flags is not None:
-        # The image's entry point gets it from the environment that is always there.
-        flags.pop("enable-lora", None)
     if spec.options.get("mode") == "inference-components":
-        options: dict[str, Any] = {**spec.options, **({"flags": flags} if flags is not None else {})}
-        spec = spec.model_copy(update={"name": f"{spec.name}-ic", "options": options})
-    return replace(args, spec=spec), build_serving(args.models, spec, flags=flags)
+        spec = spec.model_copy(update={"name": f"{spec.name}-ic"})
+    return replace(args, spec=spec), build_serving(args.models, spec)
 
 
 def sentences(serving: Serving, target_ms: int | None) -> Iterator[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pulumi
 import pulumi_aws as aws
 
-from takeover.adapter import open_adapter
 from takeover.aws.policies import as_json, deny, policy_document
 from takeover.providers._base import TrainedModel
 from takeover.sagemaker.names import adapter_key, captured_prefix
@@ -114,8 +114,7 @@ def _lifecycle(
 def upload(
     serving: Serving, storage: Storage, model: TrainedModel, here: pulumi.ResourceOptions
 ) -> list[pulumi.Resource]:
-    """An adapter's payload, verified just before; S3 holds what arrives against its SHA-256."""
-    opened = open_adapter(model.path, digest=model.digest)
+    """An adapter's payload, as the program has verified it on opening; S3 holds what arrives against its SHA-256."""
     after = pulumi.ResourceOptions.merge(here, pulumi.ResourceOptions(depends_on=list(storage.guards)))
     prefix = adapter_key(serving.name, model.digest)
     key = serving.options.bucket_kms_key_arn
@@ -130,5 +129,5 @@ def upload(
             server_side_encryption="aws:kms" if key else None,
             opts=after,
         )
-        for name, path in payload_paths(opened.path).items()
+        for name, path in payload_paths(Path(model.path)).items()
     ]

@@ -43,7 +43,8 @@ async def _put(api: Api, place: Place, key: str, content: bytes) -> None:
         return
     key_arn = place.serving.options.bucket_kms_key_arn
     encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key_arn} if key_arn else {}
-    await api.call("s3", "put_object", **where, Body=content, ChecksumSHA256=checksum, **encryption)
+    held = {"ChecksumAlgorithm": "SHA256", "ChecksumSHA256": checksum}
+    await api.call("s3", "put_object", **where, Body=content, **held, **encryption)
 
 
 async def forget_files(api: Api, bucket: str, endpoint: str) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from takeover.bases import BaseRef, parse_base
 from takeover.errors import Refusals, Refused
-from takeover.planning.fit import lora_rank_for
+from takeover.planning.fit import VllmFlags, lora_rank_for
 from takeover.planning.hardware import instance_named
 from takeover.providers._base import EndpointSpec, TrainedModel
 from takeover.settings._sagemaker import SageMakerOptions, sagemaker_mistakes
@@ -40,24 +39,21 @@ class Serving:
         return max(1, self.min_replicas)
 
 
-def build_serving(
-    models: tuple[TrainedModel, ...], spec: EndpointSpec, *, flags: Mapping[str, Any] | None = None
-) -> Serving:
+def build_serving(models: tuple[TrainedModel, ...], spec: EndpointSpec) -> Serving:
     """The value for these models and this spec. Refusals with everything that is wrong, before any call.
 
-    `flags` are what `takeover.planning.fit` computed; without them the smallest that serve the adapters.
+    Without `spec.flags`, which `takeover.planning.fit` computes, vLLM gets the smallest that serve the adapters.
     """
-    options = SageMakerOptions.model_validate({k: v for k, v in spec.options.items() if k != "flags"})
+    options = SageMakerOptions.model_validate(dict(spec.options))
     mistakes = list(sagemaker_mistakes(options, None, len(models)))
     base = _base(spec.base, options, mistakes)
-    given = flags or spec.options.get("flags")
-    computed = _flags(models, options, mistakes) if given is None else {str(k): str(v) for k, v in given.items()}
+    flags = _flags_of(VllmFlags(**spec.flags)) if spec.flags else _least_flags(models, options)
     if spec.min_replicas == 0 and not options.has_components:
         where, fix = "spec.minReplicas", "Set mode: inference-components, or keep one replica."
         mistakes.append(Refused("a variant with a model cannot go below one instance", fix=fix, where=where))
     Refusals.raise_if_any(f"sagemaker cannot serve {spec.name}", mistakes)
     assert base is not None, "without a base there is a mistake"
-    return Serving(spec.name, base, models, spec.min_replicas, spec.max_replicas, options, computed, dict(spec.labels))
+    return Serving(spec.name, base, models, spec.min_replicas, spec.max_replicas, options, flags, dict(spec.labels))
 
 
 def _base(text: str, options: SageMakerOptions, mistakes: list[Refused]) -> BaseRef | None:
@@ -79,7 +75,7 @@ def _base(text: str, options: SageMakerOptions, mistakes: list[Refused]) -> Base
     return base
 
 
-def _flags(models: tuple[TrainedModel, ...], options: SageMakerOptions, mistakes: list[Refused]) -> dict[str, str]:
+def _least_flags(models: tuple[TrainedModel, ...], options: SageMakerOptions) -> dict[str, str]:
     """Without a fit: ranks rounded up to one that vLLM has, all adapters in one batch, all GPUs of the instance."""
     try:
         rank = lora_rank_for(max((model.rank for model in models), default=1), where="models")
@@ -100,13 +96,7 @@ def _flags(models: tuple[TrainedModel, ...], options: SageMakerOptions, mistakes
     return flags
 
 
-def flags_of(arguments: tuple[str, ...]) -> dict[str, str]:
-    """vLLM's arguments (`--max-lora-rank 64`) as a mapping; a flag without a value is `true`."""
-    return dict(_pairs(arguments))
-
-
-def _pairs(arguments: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    for index, word in enumerate(arguments):
-        if word.startswith("--"):
-            value = arguments[index + 1] if index + 1 < len(arguments) else "--"
-            yield word.removeprefix("--"), "true" if value.startswith("--") else value
+def _flags_of(flags: VllmFlags) -> dict[str, str]:
+    """By name; --enable-lora, which has no value, is in the environment in any case."""
+    words = [word for word in flags.arguments() if word != "--enable-lora"]
+    return {name.removeprefix("--"): value for name, value in zip(words[::2], words[1::2], strict=True)}
