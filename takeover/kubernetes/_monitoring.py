@@ -21,13 +21,18 @@ def pod_monitor(serving: Serving) -> Manifest:
         "selector": {"matchLabels": names.selector(serving.name)},
         "podMetricsEndpoints": [{"port": "metrics", "path": "/metrics", "interval": "15s", "scrapeTimeout": "10s"}],
     }
-    return manifest(serving, "monitoring.coreos.com/v1", "PodMonitor", names.workload(serving.name), spec=spec)
+    return _watching(serving, "PodMonitor", spec)
 
 
 def rules(serving: Serving) -> Manifest:
     """The alerts. kube_* are those of kube-state-metrics."""
     spec = {"groups": [{"name": serving.name, "rules": list(_alerts(serving))}]}
-    return manifest(serving, "monitoring.coreos.com/v1", "PrometheusRule", names.workload(serving.name), spec=spec)
+    return _watching(serving, "PrometheusRule", spec)
+
+
+def _watching(serving: Serving, kind: str, spec: dict[str, Any]) -> Manifest:
+    labels, api = serving.options.monitor_labels, "monitoring.coreos.com/v1"
+    return manifest(serving, api, kind, names.workload(serving.name), labels=labels, spec=spec)
 
 
 def _alerts(serving: Serving) -> Iterator[dict[str, Any]]:

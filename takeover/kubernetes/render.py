@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from takeover.errors import Refused
+from takeover.folders import full_disk_refused
 from takeover.kubernetes._object import Manifest
 from takeover.kubernetes.words import role_of
 
@@ -34,8 +35,8 @@ _WORDS: Mapping[str, str] = {
     "service-pods": "Before the gates of the pods that are ready. Not called `vllm`: pods would get a VLLM_PORT by "
     "it, which vLLM reads as its own.",
     "poddisruptionbudget": "A drain of nodes takes one pod at a time, and waits until its answers are written.",
-    "deployment": "The rollout of these very adapters. How a pod ends: some seconds until nobody sends it "
-    "anything new (preStop), then SIGTERM and the engine's drain, then nginx, all within terminationGracePeriodSeconds.",
+    "deployment": "The rollout of these very adapters. A pod's end, all within terminationGracePeriodSeconds: some "
+    "seconds until nobody sends it anything new (preStop), SIGTERM and the engine's drain, then nginx.",
     "leaderworkerset": "The rollout of these very adapters; one replica is several nodes, which start and end together.",
     "scaledobject": "Replicas by what waits and by the KV cache, summed over the pods. While Prometheus is away they "
     "stay as they are.",
@@ -105,9 +106,10 @@ def write(files: Mapping[str, str], folder: Path) -> None:
     Refused where the folder holds something, and this command did not write it.
     """
     before = _rendered_before(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        _replace(folder / name, text)
+    with full_disk_refused(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            _replace(folder / name, text)
     for name in before - files.keys():
         (folder / name).unlink(missing_ok=True)
 

@@ -93,7 +93,8 @@ class Ingress(_Strict):
 
 class KubernetesOptions(_Strict):
     """`takeover:kubernetes`. Without `namespace` the endpoint has one of its own, made and deleted with it; one that is
-    given exists already. `gpus` are those of one pod, `nodes` the pods of one replica."""
+    given exists already. `gpus` are those of one pod, `nodes` the pods of one replica. `monitorLabels` are what the
+    cluster's Prometheus looks for on monitors and rules: without `release: ...` most installations pass them over."""
 
     kubeconfig: str | None = None
     context: str | None = None
@@ -148,6 +149,7 @@ class KubernetesOptions(_Strict):
 
     monitoring: Literal["prometheus-operator", "none"] = "prometheus-operator"
     monitoring_namespace: str = "monitoring"
+    monitor_labels: Mapping[str, str] = Field(default_factory=dict)
     callers: Names = ()
     egress_cidrs: Names = ()
 
@@ -377,6 +379,7 @@ def _network_mistakes(options: KubernetesOptions) -> Iterator[Refused]:
             yield _wrong(f"callers.{index}", f"is {shown(text)}.", fix=fix)
     for key, names in (
         ("nodeSelector", options.node_selector),
+        ("monitorLabels", options.monitor_labels),
         ("serviceAccountAnnotations", options.service_account_annotations),
     ):
         for name in names:

@@ -88,6 +88,7 @@ GIVEN: Mapping[str, Given] = {
             "storageSecret": "bucket",
             "spareGpu": True,
             "prometheus": PROMETHEUS,
+            "monitorLabels": {"release": "kube-prometheus-stack"},
             "ingress": {"host": "llm.example.com", "className": "nginx", "tlsSecret": "llm-tls"},
         },
         replicas=(2, 6),
