@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from takeover.providers._sagemaker_api import Answer, Api
-from takeover.sagemaker.container import static_adapters
+from takeover.sagemaker.container import base_of, static_adapters
 from takeover.sagemaker.names import base_component, digest_in
 
 __all__ = ["RETIRED", "Component", "Found", "components_of", "look", "tags_at"]
@@ -55,8 +55,7 @@ class Found:
 
     @property
     def base(self) -> str | None:
-        value = (self.container.get("Environment") or {}).get("TAKEOVER_BASE")
-        return str(value) if value else None
+        return base_of(self.container)
 
     @property
     def served(self) -> dict[str, str]:

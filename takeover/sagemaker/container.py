@@ -16,7 +16,7 @@ from takeover.sagemaker.images import image_uri
 from takeover.sagemaker.names import BASE_MODEL, adapter_key, channel_name
 from takeover.sagemaker.serving import Serving
 
-__all__ = ["Uri", "build_container", "build_environment", "static_adapters"]
+__all__ = ["Uri", "base_of", "build_container", "build_environment", "static_adapters"]
 
 # A key in the bucket -> its address: text, or a Pulumi output where the bucket is not made yet.
 Uri = Callable[[str], Any]
@@ -59,7 +59,6 @@ def build_environment(serving: Serving) -> dict[str, str]:
         "SM_VLLM_SHUTDOWN_TIMEOUT": str(_DRAIN_S),
         "SUPERVISOR_PROGRAM__APP_STOPWAITSECS": str(_SUPERVISOR_WAIT_S),
         "VLLM_NO_USAGE_STATS": "1",
-        "TAKEOVER_BASE": str(serving.base),
     }
     if serving.options.has_components:
         # SageMaker registers adapters with the running server; only so can it.
@@ -89,6 +88,12 @@ def _module(served: str) -> dict[str, str]:
 
 def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
+
+
+def base_of(container: dict[str, Any]) -> str | None:
+    """The base's text, as a described container tells it: the second of the names that it is served under."""
+    names = json.loads((container.get("Environment") or {}).get("SM_VLLM_SERVED_MODEL_NAME", "[]"))
+    return str(names[1]) if len(names) > 1 else None
 
 
 def static_adapters(container: dict[str, Any]) -> dict[str, str]:

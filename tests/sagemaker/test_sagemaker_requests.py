@@ -14,7 +14,7 @@ from sagemaker_ground import BUCKET, COMPONENTS, NAME, ROLE, model, serving, uri
 from takeover.errors import Refused
 from takeover.providers._sagemaker_figures import build_queries, parse_figures
 from takeover.sagemaker import alarms, images, scaling
-from takeover.sagemaker.container import build_environment, static_adapters
+from takeover.sagemaker.container import base_of, build_environment, static_adapters
 from takeover.sagemaker.names import base_component, component_name, digest_in, invocation_url, parse_address
 from takeover.sagemaker.packing import archive_bytes
 from takeover.sagemaker.requests import (
@@ -137,7 +137,6 @@ def test_what_the_container_is_told() -> None:
         "SM_VLLM_SHUTDOWN_TIMEOUT": "25",
         "SM_VLLM_TENSOR_PARALLEL_SIZE": "1",
         "SUPERVISOR_PROGRAM__APP_STOPWAITSECS": "28",
-        "TAKEOVER_BASE": "hub:acme/base@" + "b" * 40,
         "VLLM_NO_USAGE_STATS": "1",
     }
 
@@ -175,6 +174,7 @@ def test_another_version_is_another_model_and_the_same_one_is_not() -> None:
 
 def test_what_is_served_is_read_from_what_was_asked_for() -> None:
     container = build_model(serving(models=TWO), uri, ROLE)["PrimaryContainer"]
+    assert (base_of(container), base_of({})) == ("hub:acme/base@" + "b" * 40, None)
     served = {name: digest_in(where) for name, where in static_adapters(container).items()}
     assert served == {each.served_name: each.digest for each in TWO}
     request = build_adapter_component(PARTS, TWO[0], uri)
