@@ -14,6 +14,20 @@ _OURS_AND_VENDORS = ("TAKEOVER_", "PULUMI_", "HF_", "HUGGINGFACE_", "OPENAI_", "
 _KEPT = {"TAKEOVER_CACHE", "TAKEOVER_UV"}
 
 
+# What other libraries say of each other, where nothing of ours could be written otherwise.
+_OF_OTHERS = (
+    # huggingface_hub 2.4 hands bytes to httpx2 in the manner of requests.
+    "ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning",
+    # peft 0.21 asks transformers 5.24 for the attribute's old name.
+    "ignore:.is_gradient_checkpointing. is deprecated:FutureWarning",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in _OF_OTHERS:
+        config.addinivalue_line("filterwarnings", line)
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Variables of ours and of vendors are gone, and TAKEOVER_HOME is a folder of the test's own."""
