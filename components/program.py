@@ -20,17 +20,18 @@ from takeover.fitting import fit_of_stack, flags_of_fit
 from takeover.home import project_root
 from takeover.naming import endpoint_name
 from takeover.outputs import build_outputs
-from takeover.planning import Plan, plan
+from takeover.planning import Plan, plan, plan_of_cluster
 from takeover.providers import named_models
 from takeover.providers._base import EndpointSpec
 from takeover.registry import open_source, trained
-from takeover.settings import NAMESPACE, Settings, check_against_tier, cluster_options, parse_settings
+from takeover.settings import NAMESPACE, AdapterSource, Settings, check_against_tier, cluster_options, parse_settings
 from takeover.tiers import Tier, tier
 
 if TYPE_CHECKING:
     from takeover.planning.fit import Fit
+    from takeover.settings._eks import EksOptions
 
-__all__ = ["build_spec", "open_adapters", "program", "raw_settings", "sentences"]
+__all__ = ["build_spec", "open_adapters", "open_previous", "program", "raw_settings", "sentences"]
 
 
 def program() -> None:
@@ -38,28 +39,25 @@ def program() -> None:
     raw, stack = raw_settings(), pulumi.get_stack()
     cluster = cluster_options(raw, stack=stack)
     if cluster is not None:
-        from components.eks.program import make_cluster
-
-        make_cluster(cluster)
+        _cluster_alone(cluster)
         return
     settings = parse_settings(raw, stack=stack)
-    adapters = open_adapters(settings, project_root())
     record = tier(settings.hosting.provider, settings.hosting.cluster)
+    adapters = open_adapters(settings, project_root())
+    previous = open_previous(settings, record, adapters, project_root())
+    served = [*zip(settings.adapter_sources, adapters, strict=True), *previous]
     costs = plan(settings, record)
-    fit = fit_of_stack(settings, [adapter.manifest for adapter in adapters], say=pulumi.log.info)
+    fit = fit_of_stack(settings, [adapter.manifest for _, adapter in served], say=pulumi.log.info)
     for sentence in (*sentences(settings, adapters, costs), *(fit.sentences if fit else ())):
         pulumi.log.info(sentence)
-    spec = build_spec(
-        settings, record, adapters[0].manifest.base, project=pulumi.get_project(), stack=settings.stack, fit=fit
-    )
-    opened = zip(settings.adapter_sources, adapters, strict=True)
-    models = tuple(trained(source.source, adapter) for source, adapter in opened)
+    spec = build_spec(settings, record, adapters[0].manifest.base, project=pulumi.get_project(), stack=stack, fit=fit)
+    models = tuple(trained(source.source, adapter) for source, adapter in served)
     models = named_models(record.name, models, spec.options, cluster=record.cluster)
     args = HostingArgs(record, models, spec, settings.hosting.is_protected, settings, fit)
     hosting = component_for(record)("hosting", args)
     endpoint = build_outputs(
         tier=record,
-        models=models,
+        models=models[: len(adapters)],
         plan=costs,
         url=hosting.url,
         api_key=pulumi.Output.secret(hosting.api_key),
@@ -71,6 +69,15 @@ def program() -> None:
         regions=hosting.regions,
     )
     pulumi.export("endpoint", endpoint)
+
+
+def _cluster_alone(options: EksOptions) -> None:
+    """A stack that makes a cluster for others, and serves nothing."""
+    from components.eks.program import make_cluster
+
+    for sentence in plan_of_cluster(options).sentences:
+        pulumi.log.info(sentence)
+    make_cluster(options)
 
 
 def raw_settings() -> dict[str, str]:
@@ -102,6 +109,26 @@ def open_adapters(settings: Settings, root: Path) -> list[Adapter]:
         mistakes += check_against_tier(settings, [adapter.manifest for adapter in adapters])
     Refusals.raise_if_any(f"the adapters of the stack {settings.stack}", mistakes)
     return adapters
+
+
+def open_previous(
+    settings: Settings, record: Tier, wanted: Sequence[Adapter], root: Path
+) -> list[tuple[AdapterSource, Adapter]]:
+    """The versions before that new servers answer for too, each with its source; none where the tier does so itself.
+
+    One that is wanted again is no version before; one of another base was on another endpoint.
+    """
+    if record.keeps_previous:
+        return []
+    found = []
+    for source in settings.previous_sources:
+        adapter = open_source(source.source, digest=source.digest, root=root, say=pulumi.log.info)
+        if adapter.manifest.base != wanted[0].manifest.base:
+            pulumi.log.info(f"{source.key} is not served: it was trained on {adapter.manifest.base}")
+        elif adapter.digest not in [each.digest for each in wanted]:
+            pulumi.log.info(f"{adapter.served_name} is served too, for callers that still have yesterday's outputs")
+            found.append((source, adapter))
+    return found
 
 
 def build_spec(

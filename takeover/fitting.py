@@ -13,7 +13,7 @@ from takeover.settings._raw import join
 
 if TYPE_CHECKING:
     from takeover.adapter import Manifest
-    from takeover.planning.fit import Fit
+    from takeover.planning.fit import BaseShape, Fit
 
 __all__ = ["Machine", "fit_of_stack", "flags_of_fit", "machine_of"]
 
@@ -77,11 +77,30 @@ def fit_of_stack(
         rank=max(manifest.rank for manifest in manifests),
         target_modules=tuple(sorted({name for manifest in manifests for name in manifest.target_modules})),
     )
-    return require_fit(shape, load, gpu, machine.gpus, where=machine.where)
+    found = require_fit(shape, load, gpu, machine.gpus, where=machine.where)
+    for words in _latency_sentences(settings, shape, found):
+        say(words)
+    return found
+
+
+def _latency_sentences(settings: Settings, shape: BaseShape, found: Fit) -> tuple[str, ...]:
+    """What `targetLatencyMs` can mean on this GPU, and whether it can hold; nothing where no goal is set."""
+    from takeover.planning.latency import latency_sentences
+
+    goal = settings.hosting.target_latency_ms
+    if goal is None:
+        return ()
+    whole = settings.sagemaker.latency if settings.sagemaker is not None else None
+    tokens = whole.tokens if whole is not None and whole.what == "whole-answer" else None
+    return latency_sentences(
+        shape, found.gpu, found.tensor_parallel, target_ms=goal, prompt_tokens=_PROMPT, answer_tokens=tokens
+    )
 
 
 # Where a stack says nothing of lengths: enough for a chat, a tenth of what many bases could read.
 _SHORT = 8192
+# A conversation with its instructions; a first token comes after all of it was read.
+_PROMPT = 1024
 
 
 def flags_of_fit(found: Fit | None) -> dict[str, Any]:

@@ -20,20 +20,25 @@ from takeover.errors import Refused
 
 __all__ = ["edit_adapter", "use_adapter"]
 
-_ADAPTER = "takeover:adapter"
+_ADAPTER, _PREVIOUS = "takeover:adapter", "takeover:previous"
+# What a stack file has before anybody used an adapter there (Pulumi.prod.yaml, examples/stacks).
+_PLACEHOLDER = "sha256:" + "0" * 64
 _LINE_END = re.compile(r"\r?\n|\Z")
 _PLAIN = re.compile(r"^[A-Za-z0-9_./@:+-]+$")
 
 
-def use_adapter(path: Path, *, source: str, digest: str) -> bool:
-    """Write an adapter into the stack's file; whether that changed it. Refused where the file cannot be edited."""
+def use_adapter(path: Path, *, source: str, digest: str, keep: bool = False) -> bool:
+    """Write an adapter into the stack's file; whether that changed it. Refused where the file cannot be edited.
+
+    With `keep` the one that was there is noted as `takeover:previous`, so that new servers answer for it too.
+    """
     try:
         before = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise Refused(
             f"there is no {path.name}", fix="Copy Pulumi.dev.yaml to begin a stack.", where=str(path)
         ) from None
-    after = edit_adapter(before, source=source, digest=digest, where=path.name)
+    after = edit_adapter(before, source=source, digest=digest, where=path.name, keep=keep)
     if after == before:
         return False
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
@@ -44,10 +49,33 @@ def use_adapter(path: Path, *, source: str, digest: str) -> bool:
     return True
 
 
-def edit_adapter(text: str, *, source: str, digest: str, where: str) -> str:
+def edit_adapter(text: str, *, source: str, digest: str, where: str, keep: bool = False) -> str:
     """The text with `source` and `digest` under `takeover:adapter`. Pure; Refused when it could not be done surely."""
-    newline = "\r\n" if "\r\n" in text else "\n"
     wanted = {"source": source, "digest": digest}
+    present = _present(text, wanted, where)
+    if keep and set(present) == set(wanted) and present["digest"] not in (digest, _PLACEHOLDER):
+        text = _edit_key(text, _PREVIOUS, present, where)
+    return _edit_key(text, _ADAPTER, wanted, where)
+
+
+def _present(text: str, wanted: dict[str, str], where: str) -> dict[str, str]:
+    """The adapter that the text names, as far as it does."""
+    config = _read(text, where).get("config")
+    adapter = config.get(_ADAPTER) if isinstance(config, dict) else None
+    return {key: str(adapter[key]) for key in wanted if key in adapter} if isinstance(adapter, dict) else {}
+
+
+def _read(text: str, where: str) -> dict[str, Any]:
+    try:
+        before = YAML(typ="safe").load(text) or {}
+    except YAMLError as error:
+        raise Refused("this is no readable YAML", why=str(error), where=where) from None
+    return before if isinstance(before, dict) else {}
+
+
+def _edit_key(text: str, key: str, wanted: dict[str, str], where: str) -> str:
+    """The text with `source` and `digest` under `key`, whatever else stands there."""
+    newline = "\r\n" if "\r\n" in text else "\n"
     try:
         root = YAML(typ="rt").compose(text)
         before = YAML(typ="safe").load(text) or {}
@@ -58,24 +86,24 @@ def edit_adapter(text: str, *, source: str, digest: str, where: str) -> str:
         raise _by_hand(where, wanted, "It holds no mapping `config`.")
     if _value(config, f"{_ADAPTER}s") is not None:
         raise _by_hand(where, wanted, "It names several adapters, and which one to replace is yours to say.")
-    edited = _edited(text, config, wanted, newline)
-    expected = {**before, "config": {**(before.get("config") or {}), _ADAPTER: _merged(before, wanted)}}
+    edited = _edited(text, config, key, wanted, newline)
+    expected = {**before, "config": {**(before.get("config") or {}), key: _merged(before, key, wanted)}}
     if edited is None or not _reads_as(edited, expected):
         raise _by_hand(where, wanted, "It is written in a way that this command does not edit.")
     return edited
 
 
-def _edited(text: str, config: Node | None, wanted: dict[str, str], newline: str) -> str | None:
+def _edited(text: str, config: Node | None, key: str, wanted: dict[str, str], newline: str) -> str | None:
     if config is None:
         tail = "" if not text or text.endswith("\n") else newline
-        return text + tail + f"config:{newline}" + _block("  ", wanted, newline)
+        return text + tail + f"config:{newline}" + _block("  ", key, wanted, newline)
     if not isinstance(config, MappingNode) or not config.value:
         return None
-    adapter = _value(config, _ADAPTER)
+    adapter = _value(config, key)
     if adapter is None:
         indent = " " * config.value[0][0].start_mark.column
         at = _line_end(text, _last(config).end_mark.index)
-        return _inserted(text, at, _block(indent, wanted, newline), newline)
+        return _inserted(text, at, _block(indent, key, wanted, newline), newline)
     if not isinstance(adapter, MappingNode) or not adapter.value:
         return None
     return _with_keys(text, adapter, wanted, newline)
@@ -129,8 +157,8 @@ def _inserted(text: str, at: int, block: str, newline: str) -> str:
     return text[:at] + newline + block.removesuffix(newline) + text[at:]
 
 
-def _block(indent: str, wanted: dict[str, str], newline: str) -> str:
-    lines = [f"{_ADAPTER}:", *(f"  {key}: {_scalar(value)}" for key, value in wanted.items())]
+def _block(indent: str, name: str, wanted: dict[str, str], newline: str) -> str:
+    lines = [f"{name}:", *(f"  {key}: {_scalar(value)}" for key, value in wanted.items())]
     return "".join(f"{indent}{line}{newline}" for line in lines)
 
 
@@ -140,8 +168,8 @@ def _scalar(value: str) -> str:
     return value if bare else json.dumps(value, ensure_ascii=False)
 
 
-def _merged(before: dict[str, Any], wanted: dict[str, str]) -> dict[str, Any]:
-    old = (before.get("config") or {}).get(_ADAPTER)
+def _merged(before: dict[str, Any], key: str, wanted: dict[str, str]) -> dict[str, Any]:
+    old = (before.get("config") or {}).get(key)
     return {**(old if isinstance(old, dict) else {}), **wanted}
 
 

@@ -96,13 +96,28 @@ def use(
     root = project_root()
     path = stack_file(root, stack)
     text, adapter = _verified_source(source, root)
-    changed = use_adapter(path, source=text, digest=adapter.digest)
+    changed = use_adapter(path, source=text, digest=adapter.digest, keep=_needs_previous(path))
     if json:
         print_json({"file": path.name, "changed": changed, "source": text, "digest": adapter.digest})
         return
     out.print(f"{path.name} {'now names' if changed else 'names already'} {adapter.served_name}:", markup=False)
     out.print(f"  source: {text}\n  digest: {adapter.digest}", markup=False)
     err.print(f"See what it would change: takeover preview --stack {stack}", markup=False)
+
+
+def _needs_previous(path: Path) -> bool:
+    """Whether servers of a new version on this stack's tier must be told of the one before."""
+    import json
+
+    from takeover.errors import Refused
+    from takeover.settings import raw_from_stack_file
+    from takeover.tiers import tier
+
+    try:
+        hosting = json.loads(raw_from_stack_file(path).get("hosting", "{}"))
+        return not tier(str(hosting.get("provider")), hosting.get("cluster")).keeps_previous
+    except (Refused, ValueError, AttributeError):
+        return False  # `takeover preview` says what is wrong with it
 
 
 def _verified_source(source: str, root: Path) -> tuple[str, Adapter]:

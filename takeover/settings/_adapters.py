@@ -13,7 +13,7 @@ from takeover.settings._raw import NAMESPACE, WrongSetting, join, shown
 from takeover.settings._settings import Settings
 from takeover.tiers import TIERS, Feature, No, Tier
 
-__all__ = ["Trained", "check_against_tier", "many_mistakes", "read_adapters"]
+__all__ = ["Trained", "check_against_tier", "many_mistakes", "read_adapters", "read_previous"]
 
 
 class Trained(Protocol):
@@ -46,6 +46,14 @@ def read_adapters(values: Mapping[str, Any], environment: str | None) -> tuple[l
         happened = f"{where} is {shown(several)}, but must be a list of at least one adapter."
         return [], [WrongSetting(happened, fix="Each item has a source and a digest.", where=where)]
     return _read_each("adapters", [((index,), value) for index, value in enumerate(several)], environment)
+
+
+def read_previous(values: Mapping[str, Any], environment: str | None) -> tuple[list[AdapterSource], list[Refused]]:
+    """`takeover:previous`, one adapter or a list of them: versions that new servers answer for too."""
+    given = values.get("previous", [])
+    if isinstance(given, list):
+        return _read_each("previous", [((index,), value) for index, value in enumerate(given)], environment)
+    return _read_each("previous", [((), given)], environment)
 
 
 def _read_each(

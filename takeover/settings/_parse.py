@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from takeover.errors import Refusals, Refused
-from takeover.settings._adapters import many_mistakes, read_adapters
+from takeover.settings._adapters import many_mistakes, read_adapters, read_previous
 from takeover.settings._hosting import environment_of, read_hosting
 from takeover.settings._messages import suggest, validate
 from takeover.settings._models import Budget, Hosting, Workload
@@ -20,7 +20,7 @@ from takeover.tiers import TIERS, Tier
 
 __all__ = ["parse_settings", "raw_from_stack_file", "settings_from_stack_file"]
 
-_KEYS = ("hosting", "adapter", "adapters", "workload", "budget", *OPTIONS)
+_KEYS = ("hosting", "adapter", "adapters", "previous", "workload", "budget", *OPTIONS)
 
 
 def parse_settings(raw: Mapping[str, str], *, stack: str, tiers: Mapping[str, Tier] = TIERS) -> Settings:
@@ -36,6 +36,8 @@ def parse_settings(raw: Mapping[str, str], *, stack: str, tiers: Mapping[str, Ti
     mistakes += wrong
     if hosting is not None and hosting.provider in tiers:
         mistakes += many_mistakes(adapters, tiers[hosting.provider].on(hosting.cluster))
+    previous, wrong = read_previous(values, environment_of(values.get("hosting")))
+    mistakes += wrong
     workload, wrong = validate(Workload, "workload", values["workload"]) if "workload" in values else (None, [])
     mistakes += wrong
     budget, wrong = validate(Budget, "budget", values["budget"]) if "budget" in values else (None, [])
@@ -51,6 +53,7 @@ def parse_settings(raw: Mapping[str, str], *, stack: str, tiers: Mapping[str, Ti
             "stack": stack,
             "hosting": hosting,
             "adapter_sources": sources,
+            "previous_sources": tuple(previous),
             "workload": workload,
             "budget": budget,
             "unused": tuple(join(name) for name, key in OPTIONS.items() if name in values and not key.is_for(hosting)),

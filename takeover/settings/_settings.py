@@ -84,7 +84,8 @@ OPTIONS: Mapping[str, OptionsKey] = MappingProxyType(
 class Settings(BaseModel):
     """Everything that one stack says, checked. A tier's own options are None where another one is chosen.
 
-    `unused` are the keys of other tiers that the file holds all the same.
+    `previous_sources` are served too while callers may still ask for them, and are no part of the outputs. `unused` are
+    the keys of other tiers that the file holds all the same.
     """
 
     # Built by us from checked parts, under Python's names.
@@ -93,6 +94,7 @@ class Settings(BaseModel):
     stack: str
     hosting: Hosting
     adapter_sources: tuple[AdapterSource, ...]
+    previous_sources: tuple[AdapterSource, ...] = ()
     workload: Workload | None = None
     budget: Budget | None = None
     local: LocalOptions | None = None

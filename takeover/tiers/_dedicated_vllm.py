@@ -74,6 +74,7 @@ _KUBERNETES = replace(
         source="what start-up probes of KServe and vLLM's production-stack allow; not measured here",
         date="2026-11-24",
     ),
+    keeps_previous=False,
     autoscaling_signal="requests waiting and the KV cache's use, summed over the pods, by KEDA; or an HPA",
     supports=MappingProxyType(
         {

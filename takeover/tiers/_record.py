@@ -71,6 +71,8 @@ class Tier:
     # Where there is a choice: `takeover:hosting.cluster`, and `engine` among the tier's own options.
     clusters: Mapping[str, Yes | No] = field(default_factory=lambda: MappingProxyType({}))
     engines: Mapping[str, Yes | No] = field(default_factory=lambda: MappingProxyType({}))
+    # Whether servers of a new version go on answering for the one before without being told to.
+    keeps_previous: bool = True
     # The kind of cluster that this record is about, and the records of the other kinds, whose abilities differ.
     cluster: str | None = None
     variants: Mapping[str, Tier] = field(default_factory=lambda: MappingProxyType({}))

@@ -22,6 +22,7 @@ SAGEMAKER = Tier(
     ),
     autoscaling_signal="concurrent requests for each instance or copy, at high resolution",
     largest_rank=512,
+    keeps_previous=False,
     supports=MappingProxyType(
         {
             Feature.MANY_ADAPTERS: Yes("as inference components on one endpoint"),

@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import pulumi
 from pulumi.runtime import mocks
+from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import run_pulumi_func
 from typing_extensions import override
 
@@ -110,8 +111,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(each) for each in value]
     if isinstance(value, str) and value.startswith("{"):
-        return _plain(json.loads(value))
+        return _plain(_parsed(value))
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return f"text: {text}"  # a template or a configuration of another kind
 
 
 def record(
@@ -139,8 +147,13 @@ def record(
         mocks.set_mocks(monitor.mocks, project="takeover", stack=stack, preview=preview, monitor=monitor)
         said = patch.object(pulumi.log, "info", lambda text, *_, **__: run.said.append(text))
         warned = patch.object(pulumi.log, "warn", lambda text, *_, **__: run.warned.append(text))
-        with said, warned, patch.object(pulumi, "export", export):
-            await run_pulumi_func(program)
+        try:
+            with said, warned, patch.object(pulumi, "export", export):
+                await run_pulumi_func(program)
+        finally:
+            # What a failed program leaves would be waited for by the next one, in a loop that is closed.
+            SETTINGS.rpc_manager.clear()
+            SETTINGS.outputs.clear()
 
     contextvars.copy_context().run(asyncio.run, main())
     run.made.sort(key=lambda each: each.key)

@@ -33,8 +33,8 @@ HOSTING_KEYS = (
     "protect"
 )
 TOP_KEYS = (
-    "takeover:hosting, takeover:adapter, takeover:adapters, takeover:workload, takeover:budget, takeover:local, "
-    "takeover:modal, takeover:dedicated-vllm, takeover:kubernetes, takeover:eks, takeover:sagemaker"
+    "takeover:hosting, takeover:adapter, takeover:adapters, takeover:previous, takeover:workload, takeover:budget, "
+    "takeover:local, takeover:modal, takeover:dedicated-vllm, takeover:kubernetes, takeover:eks, takeover:sagemaker"
 )
 USE = "`takeover adapter use DIR --stack STACK` writes source and digest."
 PRODUCTION = {"environment": "production", "provider": "local", "minReplicas": 1, "maxReplicas": 1}

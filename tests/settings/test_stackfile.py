@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from takeover.errors import Refused
 from takeover.settings import settings_from_stack_file
@@ -141,3 +142,28 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused) as caught:
         use_adapter(path, source="x", digest=DIGEST)
     assert str(caught.value) == f"{path}: there is no Pulumi.s.yaml\n  Copy Pulumi.dev.yaml to begin a stack."
+
+
+OLD, NEW = f"hf://acme/tone@{'1' * 40}", f"hf://acme/tone@{'2' * 40}"
+GONE = "sha256:" + "c" * 64
+
+
+def test_the_version_before_is_noted_where_servers_must_be_told_of_it() -> None:
+    before = f"config:\n  takeover:adapter:\n    source: {OLD}\n    digest: {GONE}\n  takeover:x: 1  # kept\n"
+    once = edit_adapter(before, source=NEW, digest=DIGEST, where="Pulumi.s.yaml", keep=True)
+    assert YAML(typ="safe").load(once)["config"] == {
+        "takeover:adapter": {"source": NEW, "digest": DIGEST},
+        "takeover:previous": {"source": OLD, "digest": GONE},
+        "takeover:x": 1,
+    }
+    assert "# kept" in once
+    assert edit_adapter(once, source=NEW, digest=DIGEST, where="Pulumi.s.yaml", keep=True) == once
+    back = edit_adapter(once, source=OLD, digest=GONE, where="Pulumi.s.yaml", keep=True)
+    assert YAML(typ="safe").load(back)["config"]["takeover:previous"] == {"source": NEW, "digest": DIGEST}
+
+
+@pytest.mark.parametrize("digest", [None, "sha256:" + "0" * 64], ids=["no digest", "a placeholder"])
+def test_what_was_never_deployed_is_no_version_before(digest: str | None) -> None:
+    lines = f"    source: {OLD}\n" + (f"    digest: {digest}\n" if digest else "")
+    after = edit_adapter(f"config:\n  takeover:adapter:\n{lines}", source=NEW, digest=DIGEST, where="s", keep=True)
+    assert YAML(typ="safe").load(after)["config"] == {"takeover:adapter": {"source": NEW, "digest": DIGEST}}

@@ -1,0 +1,100 @@
+"""The stack files of examples/stacks, run by the project's whole program as a preview would, without an engine.
+
+Only the adapters are made up: the files name placeholders that nobody can pull.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pulumi
+from fakes.artifacts import make_adapter
+from fakes.pulumi_recorder import Run, record
+
+from components import program as programs
+from takeover.adapter import Adapter
+from takeover.settings import NAMESPACE, Settings, raw_from_stack_file
+
+__all__ = ["BASE", "FOLDER", "NAMES", "adapters_of", "run_stack"]
+
+FOLDER = Path(__file__).parents[2] / "examples" / "stacks"
+NAMES = sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in FOLDER.glob("Pulumi.*.yaml"))
+BASE = "hub:meta-llama/Llama-3.1-8B-Instruct@0e9e39f249a16976918f6564b8830bc894c89659"
+# What the stack of the shared cluster exports (components/eks/facts.py), and what AWS adds to what is made.
+_CLUSTER = {
+    "schemaVersion": 1,
+    "name": "shared",
+    "region": "us-east-1",
+    "cidr": "10.64.0.0/16",
+    "endpoint": "https://shared.eks.example",
+    "certificateAuthority": "Q0E=",
+    "vpcId": "vpc-shared",
+    "securityGroup": "sg-shared",
+    "privateSubnets": {f"us-east-1{zone}": [f"subnet-{zone}"] for zone in "abc"},
+    "publicSubnets": ["subnet-pa", "subnet-pb"],
+    "nodeRole": "arn:aws:iam::123456789012:role/shared-node",
+    "instanceProfile": "shared-node",
+    "autoscaler": "karpenter",
+    "ami": "al2023",
+}
+_ADDED: Mapping[str, Any] = {
+    "aws:eks/cluster:Cluster": lambda name, inputs: {
+        "endpoint": f"https://{name}.eks.example",
+        "certificateAuthority": {"data": "Q0E="},
+        "vpcConfig": {**inputs["vpcConfig"], "clusterSecurityGroupId": "sg-cluster", "vpcId": "vpc"},
+    },
+    "aws:eks/nodeGroup:NodeGroup": lambda name, _: {
+        "resources": [{"autoscalingGroups": [{"name": f"eks-{name}"}], "remoteAccessSecurityGroupId": ""}]
+    },
+    "aws:ec2/eip:Eip": lambda name, _: {"allocationId": f"eipalloc-{name}"},
+    "aws:ec2/launchTemplate:LaunchTemplate": lambda _name, _inputs: {"latestVersion": 1},
+    "aws:kms/key:Key": lambda name, _: {"keyId": f"key-{name}"},
+    "aws:sqs/queue:Queue": lambda name, _: {"url": f"https://sqs.example/{name}"},
+    "aws:iam/role:Role": lambda name, _: {"name": f"{name}-made"},
+    "aws:iam/instanceProfile:InstanceProfile": lambda name, _: {"name": f"{name}-made"},
+    "aws:s3/bucket:Bucket": lambda name, _: {"bucket": f"{name}-made"},
+    "aws:sagemaker/endpoint:Endpoint": lambda name, inputs: {"name": inputs.get("name", f"{name}-made")},
+    "aws:sagemaker/model:Model": lambda name, _: {"name": f"{name}-made"},
+    "takeover:index:Endpoint": lambda _name, _inputs: {
+        "url": "https://e.example",
+        "protocol": "sagemaker",
+        "model": "m",
+        "regions": [],
+    },
+    "pulumi:pulumi:StackReference": lambda name, _: {"name": name, "outputs": {"cluster": _CLUSTER}},
+}
+_CALLS = {"aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "123456789012", "arn": "a", "userId": "u"}}
+_KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+current-context: prod
+clusters: [{name: prod, cluster: {server: "https://203.0.113.10:6443"}}]
+contexts: [{name: prod, context: {cluster: prod, user: me}}]
+users: [{name: me, user: {token: not-a-real-token}}]
+"""
+
+
+def adapters_of(settings: Settings, folder: Path) -> list[Adapter]:
+    """A real adapter for each source, of another content each."""
+    names = [source.source.split("/")[3].partition("@")[0] for source in settings.adapter_sources]
+    facts = {"base": BASE, "base_revision": BASE[-40:]}
+    return [make_adapter(folder / name, name=name, seed=seed, **facts) for seed, name in enumerate(names)]
+
+
+def run_stack(name: str, folder: Path, *, changes: Mapping[str, str] | None = None, preview: bool = False) -> Run:
+    """The program on `Pulumi.<name>.yaml`, with other texts for some of its keys."""
+    raw = {**raw_from_stack_file(FOLDER / f"Pulumi.{name}.yaml"), **(changes or {})}
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(_KUBECONFIG)
+
+    def program() -> None:
+        pulumi.runtime.set_all_config({f"{NAMESPACE}:{key}": text for key, text in raw.items()})
+        with patch.object(programs, "open_adapters", lambda settings, _root: adapters_of(settings, folder)):
+            programs.program()
+
+    environment = {"KUBECONFIG": str(kubeconfig), "TAKEOVER_API_KEY": "a-key-that-must-not-be-seen"}
+    with patch.dict("os.environ", environment):
+        return record(program, stack=name, outputs=_ADDED, calls=_CALLS, preview=preview)
