@@ -30,7 +30,7 @@ class SageMaker(Hosting):
         args, serving = serving_of(args)
         super().__init__("takeover:hosting:SageMaker", name, {}, opts)
         target_ms = args.settings.hosting.target_latency_ms if args.settings else None
-        for sentence in sentences(serving, target_ms):
+        for sentence in sentences(serving, target_ms, is_reckoned=args.fit is not None):
             (pulumi.log.warn if sentence.startswith("warning: ") else pulumi.log.info)(sentence)
         region = aws.Provider(
             f"{serving.name}-aws",
@@ -88,7 +88,7 @@ def serving_of(args: HostingArgs) -> tuple[HostingArgs, Serving]:
     return replace(args, spec=spec), build_serving(args.models, spec)
 
 
-def sentences(serving: Serving, target_ms: int | None) -> Iterator[str]:
+def sentences(serving: Serving, target_ms: int | None, *, is_reckoned: bool = False) -> Iterator[str]:
     """In words: what runs, how a new version takes over, what a latency goal means, what a quota must allow. Pure."""
     options = serving.options
     yield (
@@ -96,7 +96,7 @@ def sentences(serving: Serving, target_ms: int | None) -> Iterator[str]:
         f"{serving.min_replicas} to {serving.max_replicas} of them; image "
         f"{image_uri(options.region, options.image_tag)}"
     )
-    yield from latency_sentences(serving, target_ms)
+    yield from latency_sentences(serving, target_ms, is_reckoned=is_reckoned)
     if options.has_components:
         yield (
             "sagemaker: each version of an adapter is an inference component beside the one before, which stays until "

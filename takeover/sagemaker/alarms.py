@@ -148,8 +148,8 @@ def rollback_alarms(alarms: Sequence[Request]) -> list[str]:
     return [alarm["AlarmName"] for alarm in alarms if alarm["AlarmName"].endswith(("-latency", "-errors"))]
 
 
-def latency_sentences(serving: Serving, target_ms: int | None) -> Iterator[str]:
-    """What the goal means here, and a warning where it cannot hold.
+def latency_sentences(serving: Serving, target_ms: int | None, *, is_reckoned: bool = False) -> Iterator[str]:
+    """What the goal means here, and a warning where it cannot hold, unless `takeover.planning` has reckoned that.
 
     A token of one stream cannot come faster than its GPUs read the base's weights once: that is the floor that is
     compared. The weights are taken as 2 bytes for each of 7 thousand million parameters where nothing else is known.
@@ -170,7 +170,7 @@ def latency_sentences(serving: Serving, target_ms: int | None) -> Iterator[str]:
         f"targetLatencyMs {target_ms}: p95 of a whole answer of {tokens} tokens, so ask with max_tokens {tokens} or "
         "less; a longer answer counts as too slow"
     )
-    if floor_ms > target_ms:
+    if floor_ms > target_ms and not is_reckoned:
         most = int(target_ms / (floor_ms / tokens))
         yield (
             f"warning: {target_ms} ms cannot hold: a base of 7B parameters in 16 bits takes at least {floor_ms:.0f} ms "

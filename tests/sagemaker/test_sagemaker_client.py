@@ -185,10 +185,10 @@ def test_takeover_ask_speaks_it(aws: FakeSageMaker, tmp_path: Path) -> None:
     assert (told["base"]["text"], told["adapter"]["text"]) == ("base hears: hello", f"{TONE.served_name} hears: hello")
 
 
-def test_no_botocore_is_imported_for_other_protocols() -> None:
+def test_no_botocore_is_imported_before_aws_is_asked() -> None:
     import subprocess
     import sys
 
-    code = "import sys, takeover.client._client, takeover.sagemaker.names; print('botocore' in sys.modules)"
+    code = "import sys, takeover.client._client, takeover.providers.sagemaker; print('botocore' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

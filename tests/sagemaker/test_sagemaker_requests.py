@@ -255,6 +255,11 @@ def test_a_latency_goal_is_explained_and_one_that_cannot_hold_is_warned_of(
     assert [words for words, sentence in zip(said, told, strict=True) if words not in sentence] == []
 
 
+def test_what_the_fit_has_reckoned_is_not_warned_of_twice() -> None:
+    whole = serving({"latency": {"what": "whole-answer", "tokens": 64}})
+    assert len(list(alarms.latency_sentences(whole, 200, is_reckoned=True))) == 1
+
+
 def test_one_lone_call_wakes_what_is_at_zero() -> None:
     found = alarms.build_wake_alarms(ZERO, ARN)
     assert {each["ComparisonOperator"] for each in found} == {"GreaterThanOrEqualToThreshold"}
