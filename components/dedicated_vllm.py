@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pulumi
 
 from components.endpoint import Endpoint
 from components.hosting import Hosting, HostingArgs
+from takeover.providers.dedicated_vllm import require_servers
 
 __all__ = ["DedicatedVllm", "sentences"]
 
 
 class DedicatedVllm(Hosting):
-    """`takeover:hosting:DedicatedVllm`, for `cluster: existing`."""
+    """`takeover:hosting:DedicatedVllm`, for `cluster: existing`. Refused in the preview where no server is named."""
 
     def __init__(self, name: str, args: HostingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        require_servers(args.spec, os.environ)
         super().__init__("takeover:hosting:DedicatedVllm", name, {}, opts)
         for sentence in sentences(args):
             pulumi.log.info(sentence)

@@ -27,13 +27,13 @@ from takeover.providers._progress import progress
 from takeover.providers._vllm_adapters import unload
 from takeover.providers._vllm_deploy import due, put_up, seen_by
 from takeover.providers._vllm_files import verified
-from takeover.providers._vllm_options import Cluster, cluster_of, engine_of, key_of, parse_options
+from takeover.providers._vllm_options import cluster_of, engine_of, key_of, parse_options
 from takeover.providers._vllm_place import Layout, Place, layout_of, serves_base
 from takeover.providers._vllm_record import Record
 from takeover.providers._vllm_replicas import View, call, find_fleet, look_at_all, told
 from takeover.tiers import tier
 
-__all__ = ["VLLMProvider"]
+__all__ = ["VLLMProvider", "require_servers"]
 
 
 class VLLMProvider:
@@ -84,7 +84,7 @@ class VLLMProvider:
 
     async def deploy(self, models: tuple[TrainedModel, ...], spec: EndpointSpec) -> Endpoint:
         require_deployable(tier(self.name), models, spec)
-        _require_shared(spec, cluster_of(os.environ))
+        require_servers(spec, os.environ)
         for model in models:
             await asyncio.to_thread(verified, model)
         layout = self._layout(spec.name, spec)
@@ -204,9 +204,12 @@ class VLLMProvider:
         }
 
 
-def _require_shared(spec: EndpointSpec, cluster: Cluster) -> None:
-    """Without a folder of the user's choice only a server on this machine can see the files."""
-    options = parse_options(spec.options)
+def require_servers(spec: EndpointSpec, environ: Mapping[str, str]) -> None:
+    """Refused where the variables name no server, or one that cannot see the files; the preview asks this too.
+
+    Without a folder of the user's choice only a server on this machine sees them.
+    """
+    cluster, options = cluster_of(environ), parse_options(spec.options)
     if options.adapter_files == "shared-path" and options.shared_path is None and not cluster.is_here:
         raise Refused(
             "takeover:dedicated-vllm.sharedPath is not set",

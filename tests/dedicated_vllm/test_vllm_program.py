@@ -16,6 +16,7 @@ from pulumi.runtime.stack import run_pulumi_func
 from components.dedicated_vllm import DedicatedVllm, sentences
 from components.endpoint import Endpoint
 from components.hosting import HostingArgs
+from takeover.errors import Refused
 from takeover.planning import plan
 from takeover.providers import named_models
 from takeover.providers._base import EndpointSpec, TrainedModel
@@ -89,6 +90,7 @@ def made_by(monkeypatch: pytest.MonkeyPatch, args: HostingArgs) -> tuple[Mocks, 
         mocks.set_mocks(recording, project="takeover", stack="prod", preview=False)
         await run_pulumi_func(lambda: DedicatedVllm("hosting", args))
 
+    monkeypatch.setenv("VLLM_CLUSTER_URL", "http://127.0.0.1:9")
     monkeypatch.setattr(pulumi.log, "info", said.append)
     monkeypatch.setattr("components.dedicated_vllm.Endpoint", Recorded)
     contextvars.copy_context().run(asyncio.run, run())
@@ -105,6 +107,17 @@ def test_the_component_is_one_endpoint_of_the_native_provider(monkeypatch: pytes
     assert recording.made[1][2]["provider"] == "dedicated-vllm"
     assert protected == [protect]
     assert said == list(sentences(args_of()))
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("", "VLLM_CLUSTER_URL is not set"), ("https://vllm.example", "sharedPath is not set")],
+    ids=["no server", "a server that sees no files"],
+)
+def test_what_is_missing_is_said_before_anything_is_made(monkeypatch: pytest.MonkeyPatch, url: str, words: str) -> None:
+    monkeypatch.setenv("VLLM_CLUSTER_URL", url)
+    with pytest.raises(Refused, match=words):
+        DedicatedVllm("hosting", args_of())
 
 
 CHANGE = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from vllm_ground import NAME, Ground
 
+from plugin.inputs import inputs_of
 from plugin.operations import Operations
 from takeover.errors import Refused, TakeoverError
 
@@ -212,10 +213,7 @@ async def test_an_import_takes_what_the_servers_and_the_records_tell(two: Ground
     endpoint = await two.deploy(model)
     found = await Operations(lambda _name: two.provider()).read(f"dedicated-vllm/{NAME}", {})
     assert found.id == f"dedicated-vllm/{NAME}"
-    assert found.inputs["spec"] == {"name": NAME, "base": "tiny"}
-    assert [(each["servedName"], each["digest"]) for each in found.inputs["models"]] == [
-        (model.served_name, model.digest)
-    ]
+    assert found.inputs == inputs_of("dedicated-vllm", (model,), two.spec())
     assert (found.outputs["url"], found.outputs["digests"], found.outputs["healthy"]) == (
         endpoint.url,
         [model.digest],
