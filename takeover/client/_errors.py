@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 import openai
 
 from takeover.client._reply import UnknownAdapter
-from takeover.errors import AuthError, NotReady, QuotaError, RateLimited, Refused, TakeoverError, VendorError
+from takeover.errors import AuthError, ColdStart, NotReady, QuotaError, RateLimited, Refused, TakeoverError, VendorError
 from takeover.outputs import HIDDEN, EndpointOutputs
 
 __all__ = ["broken_off", "may_have_moved", "our_errors", "translated"]
@@ -75,6 +75,9 @@ def _of_status(error: openai.APIStatusError, outputs: EndpointOutputs) -> Takeov
         case 429:
             fix = "Ask more slowly, or raise takeover:hosting.maxReplicas."
             return RateLimited(f"{url} is asked too often", why=why, fix=fix, retry_after_s=wait)
+        case 503 if error.code == "cold_start":
+            fix = "Ask again in some minutes: it is being woken, and no call is kept waiting."
+            return ColdStart(f"{url} is at zero", why=why, fix=fix, retry_after_s=wait)
         case 503:
             return NotReady(f"{url} is not ready", why=why, fix="Ask again later.", retry_after_s=wait)
         case status if 400 <= status < 500:

@@ -38,7 +38,8 @@ async def begin(api: Api, place: Place, waiting: Waiting) -> Found:
     """Files, model, configuration, endpoint: in service with this configuration when it returns."""
     serving = place.serving
     found = await settle(api, serving.name, waiting, "look")
-    if found is not None and found.status in {"Failed", "OutOfService", "UpdateRollbackFailed"}:
+    # Not UpdateRollbackFailed: that one answers, by a mixture of two versions, and the update below mends it.
+    if found is not None and found.status in {"Failed", "OutOfService"}:
         progress("look", f"{serving.name} is {found.status}: it is made anew")
         await api.call("sagemaker", "delete_endpoint", EndpointName=serving.name)
         found = await settle(api, serving.name, waiting, "look")
@@ -82,7 +83,7 @@ async def _point(api: Api, place: Place, found: Found | None, configuration: str
         tags = tags_of(place.serving.labels)
         await api.call("sagemaker", "create_endpoint", EndpointName=name, EndpointConfigName=configuration, Tags=tags)
         return
-    if found.configuration == configuration:
+    if found.configuration == configuration and found.status == "InService":
         return
     progress("endpoint", f"moving {name} to {configuration}; the version before answers meanwhile")
     update: Answer = {"EndpointName": name, "EndpointConfigName": configuration}

@@ -322,7 +322,7 @@ class State:
         return name
 
     def _idle(self, thing: Thing, kind: str) -> Thing:
-        if thing.status not in {"InService", "Failed"}:
+        if thing.status not in {"InService", "Failed", "UpdateRollbackFailed"}:
             raise Fails(f"Cannot update in-progress {kind}.")
         return thing
 

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from takeover.cli import app
 from takeover.client import Client
 from takeover.errors import AuthError, NotReady, RateLimited, Refused, TakeoverError, VendorError
+from takeover.errors import ColdStart as Waking
 from takeover.outputs import ColdStart, EndpointOutputs, PlanFigures, Replicas, ServedAdapter
 from takeover.sagemaker.names import base_component, component_name, invocation_url
 from takeover.sagemaker.requests import build_adapter_component, build_base_component, build_configuration, build_model
@@ -105,7 +106,7 @@ ANSWERS = [
     Answer("expired", 403, {"message": "it is expired"}, AuthError, "expired", typed("ExpiredTokenException")),
     Answer("a wrong signature", 403, {"message": "bad"}, AuthError, "bad", typed("InvalidSignatureException")),
     Answer("no right", 403, {"message": "not yours"}, AuthError, "not yours", typed("AccessDeniedException")),
-    Answer("no copy", 400, NO_COPY, NotReady, "capacity", typed("ValidationError")),
+    Answer("no copy", 400, NO_COPY, Waking, "capacity", typed("ValidationError")),
     Answer("a model that wakes", 429, {"message": "soon"}, NotReady, "soon", typed("ModelNotReadyException")),
     Answer("service down", 503, {"message": "later"}, NotReady, "later", typed("ServiceUnavailable")),
     Answer("gone", 400, {"message": "Endpoint x not found."}, VendorError, "x not found", typed("ValidationError")),

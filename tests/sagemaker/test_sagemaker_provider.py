@@ -117,6 +117,20 @@ async def test_a_failed_endpoint_is_made_anew_by_the_next_deploy(
     assert await provider.inference(endpoint, "hello")
 
 
+async def test_a_mixture_of_versions_is_mended_and_never_removed(
+    aws: FakeSageMaker, provider: SageMakerProvider, tmp_path: Path
+) -> None:
+    model = trained(tmp_path, 1)
+    endpoint = await provider.deploy((model,), spec())
+    aws.state.endpoints[NAME].status = "UpdateRollbackFailed"
+    told = await provider.describe(endpoint)
+    assert told is not None
+    assert told.healthy is False
+    await provider.deploy((model,), spec())
+    assert names_of(aws, "DeleteEndpoint") == []
+    assert len(names_of(aws, "UpdateEndpoint")) == 1
+
+
 async def test_a_quota_of_none_is_told_as_one(aws: FakeSageMaker, provider: SageMakerProvider, tmp_path: Path) -> None:
     aws.state.quota = 0
     with pytest.raises(QuotaError, match="quota of instances is used up") as caught:
