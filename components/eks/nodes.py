@@ -122,7 +122,7 @@ def gpu_groups(
             opts=pulumi.ResourceOptions.merge(opts, _unscaled()),
         )
         if options.autoscaler == "cluster-autoscaler":
-            _scale_from_zero(f"{name}-gpu-{zone}", group, labels, opts)
+            _scale_from_zero(f"{name}-gpu-{zone}", group, labels, disk.size_gib, opts)
         groups.append(group)
     return groups
 
@@ -135,13 +135,17 @@ def _unscaled() -> pulumi.ResourceOptions:
     )
 
 
-def _scale_from_zero(name: str, group: eks.NodeGroup, labels: Mapping[str, str], opts: pulumi.ResourceOptions) -> None:
+def _scale_from_zero(
+    name: str, group: eks.NodeGroup, labels: Mapping[str, str], size_gib: int, opts: pulumi.ResourceOptions
+) -> None:
     """Tags on the group itself, by which the autoscaler knows a node that is not there yet.
 
-    It asks EKS for labels and taints only while a group never had a node (its AWS README, 2026-08-22).
+    It asks EKS for labels and taints only while a group never had a node (its AWS README, 2026-08-22), and never for
+    the disk: pods that ask for a cache on it would wait for ever. Of the disk kubelet keeps a tenth and a GiB.
     """
     told = {f"label/{key}": value for key, value in labels.items()}
     told[f"taint/{GPU_TAINT[0]}"] = f"{GPU_TAINT[1]}:NoSchedule"
+    told["resources/ephemeral-storage"] = f"{size_gib * 9 // 10 - 1}Gi"
     scaling_group = group.resources.apply(_scaling_group)
     for key, value in told.items():
         autoscaling.Tag(

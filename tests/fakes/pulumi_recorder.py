@@ -152,6 +152,10 @@ def record(
                 await run_pulumi_func(program)
         finally:
             # What a failed program leaves would be waited for by the next one, in a loop that is closed.
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
             SETTINGS.rpc_manager.clear()
             SETTINGS.outputs.clear()
 
