@@ -64,13 +64,18 @@ VARIABLES: tuple[Variable, ...] = (
 # Set by this project for processes that it starts, or within a vendor's container: nobody needs to set them.
 SET_BY_US = frozenset(
     {
+        "HF_HOME",
         "HF_HUB_DISABLE_TELEMETRY",
         "HF_XET_HIGH_PERFORMANCE",
         "PULUMI_AUTOMATION_API",
         "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER",
         "PULUMI_SKIP_UPDATE_CHECK",
+        "TAKEOVER_ADAPTERS",
         "TAKEOVER_ENDPOINT_DIR",
+        "TAKEOVER_INTO",
+        "TAKEOVER_PAUSE_SECONDS",
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING",
+        "VLLM_CACHE_ROOT",
         "VLLM_NO_USAGE_STATS",
         "VLLM_SERVER_DEV_MODE",
     }

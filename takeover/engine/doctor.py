@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
+from takeover.engine import _cloud_checks as clouds
 from takeover.errors import TakeoverError
 from takeover.home import home_dir, project_root
 from takeover.tiers import Tier, tier
@@ -48,19 +49,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """`look` gives (level, what it saw, fix), may raise a TakeoverError, which is a problem; `tier` is a `Tier.row`."""
+    """`look` gives (level, what it saw, fix), may raise a TakeoverError, which is a problem. `tiers` are rows."""
 
     name: str
     look: Callable[[Case], tuple[Level, str, str]]
-    tier: str | None = None
+    tiers: tuple[str, ...] = ()
     timeout_s: float = 10.0
 
     def applies(self, case: Case) -> bool:
         """A tier's own check is for stacks of that tier, and for a machine that has its variables set."""
-        if self.tier is None or case.tier is not None:
-            return self.tier is None or case.needs(self.tier)
-        variables = tier(*self.tier.split("/")).environment_variables
-        return not variables or any(os.environ.get(variable) for variable in variables)
+        if not self.tiers or case.tier is not None:
+            return not self.tiers or any(case.needs(row) for row in self.tiers)
+        named = [tier(*row.split("/")).environment_variables for row in self.tiers]
+        return any(not variables or any(map(os.environ.get, variables)) for variables in named)
 
 
 def tier_of_stack(stack: str) -> Case:
@@ -197,9 +198,15 @@ CHECKS: tuple[Check, ...] = (
     Check("disk", _disk),
     Check("memory", _memory),
     Check("network", _network, timeout_s=12.0),
-    Check("local server", _local, tier="local"),
+    Check("local server", _local, tiers=("local",)),
     Check("Hugging Face Hub", _hub, timeout_s=20.0),
-    Check("Modal's tools", _modal_tool, tier="modal"),
-    Check("Modal's token", _modal_token, tier="modal", timeout_s=20.0),
-    Check("vLLM server", _vllm, tier="dedicated-vllm/existing", timeout_s=15.0),
+    Check("Modal's tools", _modal_tool, tiers=("modal",)),
+    Check("Modal's token", _modal_token, tiers=("modal",), timeout_s=20.0),
+    Check("vLLM server", _vllm, tiers=("dedicated-vllm/existing",), timeout_s=15.0),
+    Check("Kubernetes' tools", clouds.kubernetes_tools, tiers=("dedicated-vllm/kubernetes", "dedicated-vllm/eks")),
+    Check("Kubernetes cluster", clouds.kubernetes_cluster, tiers=("dedicated-vllm/kubernetes",), timeout_s=20.0),
+    Check("AWS's tools", clouds.aws_tools, tiers=("dedicated-vllm/eks", "sagemaker")),
+    Check("AWS account", clouds.aws_account, tiers=("dedicated-vllm/eks", "sagemaker"), timeout_s=20.0),
+    Check("quota of GPU machines", clouds.ec2_quota, tiers=("dedicated-vllm/eks",), timeout_s=30.0),
+    Check("quota of SageMaker", clouds.sagemaker_quota, tiers=("sagemaker",), timeout_s=30.0),
 )

@@ -32,7 +32,7 @@ _MODAL_PATIENCE_S = 60.0
 
 @dataclass(frozen=True)
 class Orphan:
-    """An endpoint that nobody here would take down."""
+    """An endpoint that nobody here would take down. `provider` is a `Tier.row`."""
 
     provider: str
     name: str
@@ -79,11 +79,12 @@ def remove(name: str, found: Sequence[Orphan]) -> None:
     orphan = next((each for each in found if each.name == name), None)
     if orphan is None:
         raise Refused(f"{name} is no orphan", fix="`takeover orphans` lists them; a stack goes by `takeover destroy`.")
-    provider = provider_for(orphan.provider)
+    name_of_tier, _, cluster = orphan.provider.partition("/")
+    provider = provider_for(name_of_tier, cluster or None)
 
     async def destroy() -> None:
         # A half-made one may not be found, and is still to be removed.
-        nothing = Endpoint(id=name, name=name, provider=orphan.provider, url="", models=())
+        nothing = Endpoint(id=name, name=name, provider=name_of_tier, url="", models=())
         await provider.destroy(await provider.find(name) or nothing)
 
     asyncio.run(destroy())
@@ -145,4 +146,43 @@ def _modal_apps() -> list[str]:
     return [row["description"] for row in rows if row["state"] == "deployed"]
 
 
-LISTINGS: Mapping[str, Callable[[], Iterator[str]]] = {"local": _local, "modal": _modal, "dedicated-vllm": _vllm}
+def _kubernetes() -> Iterator[str]:
+    """By the labels of what runs on the cluster of the kubeconfig's context, EKS or not."""
+    from takeover.providers._kube_api import opened
+
+    async def ask() -> list[str]:
+        async with opened(None, None) as kube:
+            kinds = ("Deployment", "LeaderWorkerSet")
+            label = "app.kubernetes.io/managed-by=takeover,app.kubernetes.io/component=engine"
+            found = [each for kind in kinds for each in await kube.items(kind, "", label)]
+        return [each["metadata"]["name"] for each in found]
+
+    yield from asyncio.run(ask())
+
+
+def _sagemaker() -> Iterator[str]:
+    """By the tags of the endpoints of one account and region."""
+    from takeover.providers._sagemaker_api import Api
+    from takeover.providers._sagemaker_place import region_of
+
+    api = Api(region_of({}))
+
+    async def ask() -> list[str]:
+        names = []
+        for endpoint in await api.all_pages("sagemaker", "list_endpoints", "Endpoints"):
+            tags = await api.all_pages("sagemaker", "list_tags", "Tags", ResourceArn=endpoint["EndpointArn"])
+            if {"Key": "takeover:managed-by", "Value": "takeover"} in tags:
+                names.append(endpoint["EndpointName"])
+        return names
+
+    yield from asyncio.run(ask())
+
+
+# By `Tier.row`; pods on EKS are found as those on any cluster are.
+LISTINGS: Mapping[str, Callable[[], Iterator[str]]] = {
+    "local": _local,
+    "modal": _modal,
+    "dedicated-vllm/existing": _vllm,
+    "dedicated-vllm/kubernetes": _kubernetes,
+    "sagemaker": _sagemaker,
+}

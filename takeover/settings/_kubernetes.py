@@ -19,7 +19,7 @@ from takeover.settings._raw import WrongSetting, join, shown
 
 __all__ = [
     "GATE_IMAGE",
-    "VLLM_IMAGE",
+    "ENGINE_IMAGE",
     "ExternalKey",
     "Gateway",
     "Ingress",
@@ -32,7 +32,7 @@ _KEY = "kubernetes"
 
 # Tags and the digests of their multi-platform indexes, as several public repositories pin them (read 2026-11-25). This
 # vLLM is built for CUDA 13: the nodes' driver is 580 or newer.
-VLLM_IMAGE = (
+ENGINE_IMAGE = (
     "docker.io/vllm/vllm-openai:v0.30.0@sha256:8a69ffad015f138d7170c4ddc429e230a3bc1c1719f67e14324749df200a4b90"
 )
 GATE_IMAGE = (
@@ -102,7 +102,7 @@ class KubernetesOptions(_Strict):
     namespace: str | None = None
 
     engine: Literal["vllm", "sglang"] = "vllm"
-    image: str = VLLM_IMAGE
+    image: str = ENGINE_IMAGE
     gate_image: str = GATE_IMAGE
     image_pull_secrets: Names = ()
 
@@ -258,7 +258,7 @@ def _image_mistakes(options: KubernetesOptions) -> Iterator[Refused]:
                 why="A tag can be moved: a pod that starts at night would run another program than the one beside it.",
                 fix=f"Add @sha256:..., which `docker buildx imagetools inspect {value.split('@')[0]}` prints.",
             )
-    if options.engine == "sglang" and options.image == VLLM_IMAGE:
+    if options.engine == "sglang" and options.image == ENGINE_IMAGE:
         yield _wrong(
             "image",
             "is vLLM's, but engine is sglang.",

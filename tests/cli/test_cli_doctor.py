@@ -30,17 +30,17 @@ def look(name: str, tier: str | None = None) -> Finding:
 
 def test_every_tier_with_credentials_has_a_check_that_asks_for_them() -> None:
     with_variables = {record.row for record in all_tiers() if record.environment_variables}
-    assert with_variables - {check.tier for check in CHECKS} == set()
+    assert with_variables - {row for check in CHECKS for row in check.tiers} == set()
 
 
 def test_a_tier_s_checks_are_for_its_stacks_and_for_who_has_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    def chosen(case: Case) -> set[str | None]:
-        return {check.tier for check in CHECKS if check.applies(case)}
+    def chosen(case: Case) -> set[tuple[str, ...]]:
+        return {check.tiers for check in CHECKS if check.applies(case)}
 
-    assert chosen(Case()) == {None, "local"}
+    assert chosen(Case()) == {(), ("local",)}
     monkeypatch.setenv("VLLM_CLUSTER_URL", "http://127.0.0.1:9")
-    assert chosen(Case()) == {None, "local", "dedicated-vllm/existing"}
-    assert chosen(Case("staging", TIERS["modal"])) == {None, "modal"}
+    assert chosen(Case()) == {(), ("local",), ("dedicated-vllm/existing",)}
+    assert chosen(Case("staging", TIERS["modal"])) == {(), ("modal",)}
 
 
 def test_a_check_that_hangs_ends_at_its_own_time_and_holds_nobody_up() -> None:

@@ -20,7 +20,7 @@ from takeover.errors import AuthError, Refused
 from takeover.modal_contract import AdapterRef
 from takeover.providers._base import Endpoint
 from takeover.providers._modal_record import Record, encode
-from takeover.tiers import TIERS
+from takeover.tiers import all_tiers, tier
 
 STATE = {
     "resources": [{"type": ENDPOINT_TYPE, "inputs": {"spec": {"name": "in-a-state"}}}],
@@ -55,8 +55,11 @@ def machine(clean_environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     _desk.note(_desk.Noted("lost-its-file", "local", "/gone/away.json"))
     monkeypatch.setattr(orphans, "states_of", lambda _project: ["organization/demo/dev"])
     monkeypatch.setattr(orphans, "read_state", lambda _project, _stack: STATE)
-    monkeypatch.setattr(orphans, "provider_for", lambda _name: made)
+    monkeypatch.setattr(orphans, "provider_for", lambda _name, _cluster: made)
     monkeypatch.setenv("MODAL_CONFIG_PATH", str(tmp_path / "none"))
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
     return made
 
 
@@ -66,6 +69,11 @@ FORGOTTEN = Orphan(
     "No state and no outputs file that this machine knows names it.",
     "takeover orphans --remove forgotten",
 )
+UNSEEN = [
+    Unseen("modal", "there is no token for Modal"),
+    Unseen("dedicated-vllm/kubernetes", "there is no kubeconfig at /nowhere"),
+    Unseen("sagemaker", "the region is not known"),
+]
 LOST = Orphan(
     "local",
     "lost-its-file",
@@ -75,18 +83,19 @@ LOST = Orphan(
 
 
 def test_every_tier_can_be_listed() -> None:
-    assert set(orphans.LISTINGS) == set(TIERS)
+    """Pods on EKS are found as those on any cluster are."""
+    assert {tier(*row.split("/")).provider for row in orphans.LISTINGS} == {each.provider for each in all_tiers()}
 
 
 def test_what_no_state_and_no_file_names_is_left_over(machine: Machine) -> None:
-    assert orphans.look() == ([FORGOTTEN, LOST], [Unseen("modal", "there is no token for Modal")])
+    assert orphans.look() == ([FORGOTTEN, LOST], UNSEEN)
 
 
 def test_records_of_vllm_are_looked_at(machine: Machine) -> None:
     (machine.home / "dedicated-vllm" / "endpoints").mkdir(parents=True)
     (machine.home / "dedicated-vllm" / "endpoints" / "adapters-of-nobody.json").write_text("{}")
     found, _ = orphans.look()
-    assert [(each.provider, each.name) for each in found][2:] == [("dedicated-vllm", "adapters-of-nobody")]
+    assert [(each.provider, each.name) for each in found][2:] == [("dedicated-vllm/existing", "adapters-of-nobody")]
 
 
 def test_the_command_lists_them_and_removes_one_by_name(machine: Machine) -> None:
