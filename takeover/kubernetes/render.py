@@ -37,7 +37,7 @@ _WORDS: Mapping[str, str] = {
     "poddisruptionbudget": "A drain of nodes takes one pod at a time, and waits until its answers are written.",
     "deployment": "The rollout of these very adapters. A pod's end, all within terminationGracePeriodSeconds: some "
     "seconds until nobody sends it anything new (preStop), SIGTERM and the engine's drain, then nginx.",
-    "leaderworkerset": "The rollout of these very adapters; one replica is several nodes, which start and end together.",
+    "leaderworkerset": "The rollout of these very adapters; one replica is several nodes that end together.",
     "scaledobject": "Replicas by what waits and by the KV cache, summed over the pods. While Prometheus is away they "
     "stay as they are.",
     "horizontalpodautoscaler": "Replicas by what waits and by the KV cache, as prometheus-adapter offers them.",
