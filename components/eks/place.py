@@ -11,22 +11,16 @@ import pulumi_kubernetes as kubernetes
 
 from components.eks.cluster import EksCluster, aws_provider, cluster_sentences, kubernetes_provider
 from components.eks.facts import ClusterFacts, shared_cluster
-from components.eks.ingress import ingress_annotations
 from components.eks.karpenter_pool import karpenter_pool
-from components.eks.layout import GPU_TAINT, POOL_LABEL, cluster_name
 from components.eks.nodes import gpu_groups
+from components.eks.pods import bucket_folders, inbound_cidrs, platform, pool_name
 from components.eks.roles import pod_role
 from takeover.aws.eks_policies import adapter_reader
-from takeover.kubernetes import Platform
 from takeover.providers._base import EndpointSpec, TrainedModel
-from takeover.registry.address import parse_address
 from takeover.settings._eks import EksOptions
 from takeover.settings._eks_mistakes import zones_of
 
-__all__ = ["Place", "bucket_folders", "make_place", "place_sentences", "platform"]
-
-# Where pods get their role's credentials (docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html).
-_POD_IDENTITY = ("169.254.170.23/32", 80)
+__all__ = ["Place", "make_place", "place_sentences", "platform"]
 
 
 @dataclass(frozen=True)
@@ -86,41 +80,6 @@ def make_place(
     return Place(facts, cloud, api, ready)
 
 
-def pool_name(spec: EndpointSpec) -> str:
-    """What the stack's cluster and machines are called."""
-    return cluster_name(spec.labels["project"], spec.labels["stack"])
-
-
-def bucket_folders(models: Sequence[TrainedModel]) -> tuple[str, ...]:
-    """The folders of the adapters that are in S3, as `bucket/key/name`, without their versions. Pure."""
-    addresses = [parse_address(each.source) for each in models if each.source.startswith("s3://")]
-    return tuple(sorted({address.path for address in addresses}))
-
-
-def platform(
-    spec: EndpointSpec, models: Sequence[TrainedModel], options: EksOptions, *, drain_seconds: int
-) -> Platform:
-    """What EKS adds to the pods and their Ingress. Pure."""
-    outside = options.scheme != "none"
-    stays = {
-        "karpenter": {"karpenter.sh/do-not-disrupt": "true"},
-        "cluster-autoscaler": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
-        "none": {},
-    }[options.autoscaler]
-    return Platform(
-        node_selector={POOL_LABEL: pool_name(spec)},
-        tolerations=({"key": GPU_TAINT[0], "operator": "Equal", "value": GPU_TAINT[1], "effect": "NoSchedule"},),
-        # A pod counts as ready once the load balancer has it as healthy: an update waits for that.
-        namespace_labels={"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"} if outside else {},
-        pod_annotations=stays,
-        hostname=options.hostname,
-        ingress_class="alb" if outside else None,
-        ingress_annotations=ingress_annotations(options, drain_seconds=drain_seconds) if outside else {},
-        ingress_cidrs=(options.vpc.cidr,) if outside else (),
-        egress=(_POD_IDENTITY,) if bucket_folders(models) else (),
-    )
-
-
 def place_sentences(spec: EndpointSpec, options: EksOptions) -> Iterator[str]:
     """In words: cluster, machines, and who may ask. Pure."""
     name = pool_name(spec)
@@ -136,5 +95,5 @@ def place_sentences(spec: EndpointSpec, options: EksOptions) -> Iterator[str]:
     if options.scheme == "none":
         yield f"{name}: reached from inside the cluster only (scheme: none)"
     else:
-        who = ", ".join(options.inbound_cidrs or (options.vpc.cidr,))
+        who = ", ".join(inbound_cidrs(options))
         yield f"{name}: {options.scheme} load balancer for https://{options.hostname}, open to {who}"

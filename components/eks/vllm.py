@@ -9,7 +9,8 @@ from typing import Any
 import pulumi
 from pulumi_aws import route53
 
-from components.eks.place import Place, make_place, place_sentences, platform, pool_name
+from components.eks.place import Place, make_place, place_sentences
+from components.eks.pods import platform, pool_name
 from components.hosting import Hosting, HostingArgs
 from components.kubernetes import Declared, api_key_for, declare
 from takeover.errors import Refused

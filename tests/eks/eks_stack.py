@@ -148,11 +148,8 @@ def serve_run(
 
 
 def in_brief(made: Sequence[Recorded]) -> list[Recorded]:
-    """The pods' own objects by name only: tests/kubernetes has them whole. The Ingress is EKS's affair too."""
-    return [
-        replace(each, inputs={"metadata": each.inputs["metadata"]["name"]}) if _is_plain(each) else each
-        for each in made
-    ]
+    """The pods' own objects without what is in them: tests/kubernetes has that. The Ingress is EKS's affair too."""
+    return [replace(each, inputs={}, timeouts={}) if _is_plain(each) else each for each in made]
 
 
 def _is_plain(each: Recorded) -> bool:

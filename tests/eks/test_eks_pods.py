@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from eks_stack import CERTIFICATE, GIVEN, MINIMAL, ON_SHARED, S3, hosting_args, spec
 
-from components.eks.place import bucket_folders, platform
+from components.eks.pods import bucket_folders, platform
 from components.eks.vllm import eks_options, serving_on_eks
 from takeover.errors import Refused
 from takeover.kubernetes import manifests
@@ -135,7 +135,9 @@ def run_python(code: str) -> tuple[float, list[str]]:
 
 
 def test_no_other_stack_imports_a_cloud_s_sdk() -> None:
-    code = "import components.program, components.local, components.modal, components.dedicated_vllm, components.eks"
+    code = (
+        "import components.program, components.local, components.modal, components.dedicated_vllm, components.eks.pods"
+    )
     assert run_python(code)[1] == []
 
 
