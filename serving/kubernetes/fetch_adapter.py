@@ -102,6 +102,8 @@ def fetch_with_patience(name: str, source: str, digest: str, staging: Path) -> N
             fetch(source, digest, staging)
         except WrongAdapterError:
             raise
+        except ImportError as error:
+            raise WrongAdapterError(f"{source} cannot be fetched: this image has no {error.name}") from None
         except Exception as error:  # noqa: BLE001 each client has its own kinds; the text may hold no key, only addresses
             said = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             if attempt == TRIES:

@@ -34,7 +34,7 @@ def change(serving: Serving) -> str:
     elif serving.min_replicas <= 1:
         how = (
             f"a change ends the only pod before its successor starts: nobody answers meanwhile, {minutes} minutes at "
-            "most (spareGpu: true starts it beside the old one)"
+            "most if it starts at all (spareGpu: true starts it beside the old one)"
         )
     else:
         how = (

@@ -270,3 +270,15 @@ def test_from_a_bucket_by_the_version_s_own_folder(
     hex_digest = adapter.digest.removeprefix("sha256:")
     assert bucket.asked == [f"acme/llm/tone/{hex_digest}/{name}" for name in FILES]
     assert there(tmp_path) == [f"{hex_digest}/{name}" for name in FILES]
+
+
+def test_an_image_without_the_bucket_s_client_says_so_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = [{"name": "tone", "source": "s3://acme/tone", "digest": f"sha256:{'0' * 64}"}]
+    monkeypatch.setenv("TAKEOVER_ADAPTERS", json.dumps(wanted))
+    monkeypatch.setenv("TAKEOVER_INTO", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    assert fetch_adapter.main() == 1
+    said = capsys.readouterr().err
+    assert said == "fetch-adapters: tone: s3://acme/tone cannot be fetched: this image has no boto3\n"

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 from fakes.pulumi_recorder import Recorded, Run, compare, record
-from kube_servings import GIVEN, NAME, NO_PLATFORM, Given
+from kube_servings import GIVEN, NAME, NO_PLATFORM, Given, trained
 
 from components.hosting import HostingArgs
 from components.kubernetes import KubernetesVllm
-from takeover.errors import Refused
+from takeover.errors import Refusals, Refused
 from takeover.kubernetes import manifests
 from takeover.kubernetes.words import role_of
 from takeover.tiers import tier
@@ -158,24 +158,29 @@ def test_the_provider_is_the_cluster_that_the_stack_names() -> None:
     assert "not-a-real-token" not in str(provider.inputs)
 
 
-def refused(given: Given) -> Refused:
-    with pytest.raises(Refused) as error:
+def refused(given: Given) -> tuple[Refused, ...]:
+    with pytest.raises(Refusals) as error:
         run(given)
-    return error.value
+    return error.value.mistakes
 
 
 def test_another_cluster_than_the_stack_s_is_refused() -> None:
-    error = refused(replace(GIVEN["minimal"], options={"expectedCluster": "https://198.51.100.1:6443"}))
+    [error] = refused(replace(GIVEN["minimal"], options={"expectedCluster": "https://198.51.100.1:6443"}))
     assert error.happened == f"the kubeconfig leads to another cluster: {SERVER}"
     assert error.where == "takeover:kubernetes.expectedCluster"
 
 
-def test_without_a_kubeconfig_or_a_key_nothing_is_made(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_that_is_missing_is_named_at_once_and_nothing_is_made(
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TAKEOVER_API_KEY", "short")
-    assert refused(GIVEN["minimal"]).where == "TAKEOVER_API_KEY"
-    monkeypatch.setenv("TAKEOVER_API_KEY", KEY)
     kubeconfig.unlink()
-    assert "no kubeconfig" in refused(GIVEN["minimal"]).happened
+    mistakes = refused(replace(GIVEN["minimal"], models=(trained(source=""),)))
+    assert [mistake.happened.replace(str(kubeconfig), "PATH") for mistake in mistakes] == [
+        "TAKEOVER_API_KEY is no key of 24 characters or more",
+        f"{trained().served_name} is a folder on this machine",
+        "there is no kubeconfig at PATH",
+    ]
 
 
 def test_what_is_said_before() -> None:
