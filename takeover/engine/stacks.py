@@ -103,6 +103,8 @@ class StackDriver:
     def preview(self) -> Outcome:
         """What `up` would do. Nothing is created, but the stack's empty state where it is new."""
         self._require_settings()
+        if left_behind(self.project, self.stack):
+            self.say("the stack moves: what it has now answers until the outputs name the new tier, and goes then")
         return self._operate("preview", creates=True)
 
     def up(self) -> Outcome:

@@ -48,9 +48,12 @@ class Mover:
     vllm: Any
     modal: FakeModal
 
-    def move_to(self, provider: str) -> None:
+    def choose(self, provider: str) -> None:
         file = self.project.root / "Pulumi.dev.yaml"
         file.write_text(re.sub(r"(?m)^    provider: \S+$", f"    provider: {provider}", file.read_text()))
+
+    def move_to(self, provider: str) -> None:
+        self.choose(provider)
         self.project.takeover("up", "--stack", "dev")
 
     def left(self) -> dict[str, int]:
@@ -82,6 +85,9 @@ def mover(project: ScratchProject, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_stack_moves_over_three_tiers_and_back_and_loses_no_request(mover: Mover) -> None:
     project = mover.project
     mover.move_to("local")
+    mover.choose("modal")
+    seen = project.takeover("preview", "--stack", "dev").stderr
+    assert "the stack moves: what it has now answers until the outputs name the new tier" in seen
     with Load(lambda: Client.from_stack("dev", project_dir=project.root), threads=2, pause_s=0.05) as load:
         for provider, left in (
             ("dedicated-vllm", {"local": 0, "dedicated-vllm": 1, "modal": 0}),

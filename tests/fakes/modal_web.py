@@ -7,6 +7,7 @@ listens on a container's loopback, `/_blocks/<sha256>` where Modal hands out the
 from __future__ import annotations
 
 import itertools
+import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -184,6 +185,12 @@ class Answering:
         choice |= {"text": text} if "prompt" in body else {"message": {"role": "assistant", "content": text}}
         usage = {"prompt_tokens": 7, "completion_tokens": 7, "total_tokens": 14}
         answer = {"id": "cmpl-1", "object": self.kind, "created": 0, "model": body["model"], "choices": [choice]}
+        if body.get("stream"):
+            delta = {"index": 0, "finish_reason": "stop", "delta": {"role": "assistant", "content": text}}
+            chunk = {**answer, "object": f"{self.kind}.chunk", "choices": [delta]}
+            told = f"data: {json.dumps(chunk)}\n\ndata: [DONE]\n\n"
+            await Response(told, media_type="text/event-stream")(scope, receive, send)
+            return
         await JSONResponse({**answer, "usage": usage})(scope, receive, send)
 
 

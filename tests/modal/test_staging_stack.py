@@ -62,6 +62,9 @@ def test_the_staging_stack_goes_up_on_modal_answers_and_goes_down(modal: FakeMod
     asked = takeover(root, "ask", "Hello?", "--stack", "staging", "--json", "--max-tokens", "4")
     assert (asked.returncode, adapter.served_name in asked.stdout) == (0, True)
 
+    streamed = takeover(root, "ask", "Hello?", "--stack", "staging", "--max-tokens", "4")
+    assert (streamed.returncode, streamed.stdout) == (0, f"{adapter.served_name} says: Hello?\n")
+
     down = takeover(root, "destroy", "--stack", "staging", "--yes")
     assert down.returncode == 0, down.stderr
     assert [app.name for app in modal.state.apps.values() if app.is_running] == []
