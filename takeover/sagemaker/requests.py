@@ -36,8 +36,9 @@ _LONGEST_UPDATE_S = 3600
 
 
 def tags_of(labels: Mapping[str, str]) -> list[dict[str, str]]:
-    """The labels, below our own name."""
-    return [{"Key": f"takeover:{key}", "Value": value} for key, value in sorted(labels.items())]
+    """The labels, below our own name; whose they are always among them."""
+    own = {"managed-by": "takeover", **labels}
+    return [{"Key": f"takeover:{key}", "Value": value} for key, value in sorted(own.items())]
 
 
 def _fingerprint(request: Request) -> str:

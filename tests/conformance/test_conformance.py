@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from ground import ROWS, Ground
 from worlds import WORLDS
 
+from takeover.engine.orphans import LISTINGS
 from takeover.errors import TakeoverError
 from takeover.providers._base import Endpoint, InferenceProvider
 from takeover.providers._progress import reporting
 
 NAME = "demo-dev-0a1b2c3d"
+
+
+async def listed(ground: Ground) -> list[str]:
+    """What `takeover orphans` sees on this tier; kinds of cluster with one provider have one listing."""
+    (listing,) = [LISTINGS[row] for row in LISTINGS if ROWS[row].provider == ground.tier.provider]
+    return await asyncio.to_thread(lambda: list(listing()))
 
 
 def test_every_tier_has_a_world_and_no_world_is_without_a_tier() -> None:
@@ -57,9 +66,11 @@ async def test_another_version_takes_the_place_of_the_one_before(ground: Ground)
 
 async def test_destroying_leaves_nothing_and_twice_is_silent(ground: Ground) -> None:
     endpoint = await ground.provider.deploy((ground.model("a"),), ground.spec(NAME))
+    assert NAME in await listed(ground)
     await ground.provider.destroy(endpoint)
     await ground.provider.destroy(endpoint)
     assert ground.world.existing(NAME) == 0
+    assert NAME not in await listed(ground)
     assert await ground.provider.find(NAME) is None
     assert await ground.provider.describe(endpoint) is None
 

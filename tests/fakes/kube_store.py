@@ -99,6 +99,8 @@ class Store:
     def answer(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: Any) -> Answer:
         if path == "/apis" and method == "GET":
             return Answer(200, {"kind": "APIGroupList", "groups": [{"name": name} for name in GROUPS]})
+        if path == "/version" and method == "GET":
+            return Answer(200, {"major": "1", "minor": "36", "gitVersion": "v1.36.3"})
         found = _PATH.fullmatch(path)
         version = "/".join(part for part in (found["group"], found["version"]) if part) if found else ""
         if found is None or found["plural"] not in KINDS or ("." in version.split("/")[0] and not _is_known(version)):

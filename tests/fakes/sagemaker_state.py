@@ -168,6 +168,20 @@ class State:
             "LastModifiedTime": WHEN,
         }
 
+    def do_ListEndpoints(self, _given: Answer) -> Answer:  # noqa: N802
+        listed = [
+            {
+                "EndpointName": name,
+                "EndpointArn": self.arn("endpoint", name),
+                "CreationTime": WHEN,
+                "LastModifiedTime": WHEN,
+                "EndpointStatus": thing.status,
+            }
+            for name, thing in self.endpoints.items()
+            if not (thing.status == "Deleting" and thing.looks == 0)
+        ]
+        return {"Endpoints": listed}
+
     def do_DeleteEndpoint(self, given: Answer) -> Answer:  # noqa: N802
         thing = self._idle(self.endpoints[self._present(self.endpoints, "endpoint", given["EndpointName"])], "endpoint")
         if any(each.request["EndpointName"] == given["EndpointName"] for each in self.components.values()):
