@@ -81,7 +81,7 @@ class EksCluster(pulumi.ComponentResource):
             parts.append(install_karpenter(name, plane, node_role.arn, options, basics, below, charts))
         elif options.autoscaler == "cluster-autoscaler":
             parts.append(install_autoscaler(name, plane, options, basics, below, charts))
-        parts += optional_charts(options.install, after)
+        parts += optional_charts(options.install or (), after)
         # What a further node needs, and what pods need.
         self.for_nodes, self.for_pods = first, [*basics, *parts]
         self.register_outputs({"cluster": self.facts.outputs()})

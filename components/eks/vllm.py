@@ -17,6 +17,7 @@ from takeover.errors import Refused
 from takeover.kubernetes import Serving, flags_for, names, serving_for, url
 from takeover.kubernetes.words import sentences
 from takeover.settings._eks import EksOptions
+from takeover.settings._eks_charts import needed_charts
 from takeover.settings._kubernetes import parse_options
 
 __all__ = ["EksVllm", "eks_options", "serving_on_eks"]
@@ -29,7 +30,7 @@ class EksVllm(Hosting):
     """
 
     def __init__(self, name: str, args: HostingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        options = eks_options(args)
+        options = with_charts(eks_options(args), args)
         key = api_key_for(parse_options(args.spec.options), os.environ)
         serving = serving_on_eks(args, options, key_mark=key.mark)
         super().__init__("takeover:hosting:EksVllm", name, {}, opts)
@@ -64,6 +65,15 @@ def eks_options(args: HostingArgs) -> EksOptions:
     if found is None:
         raise Refused("takeover:eks is missing", fix="Add it: docs/eks.md explains its keys.", where="takeover:eks")
     return found
+
+
+def with_charts(options: EksOptions, args: HostingArgs) -> EksOptions:
+    """The same, with the charts that the pods need where the stack leaves it open. Pure."""
+    if options.install is not None:
+        return options
+    spec = args.spec
+    needed = needed_charts(parse_options(spec.options), least=spec.min_replicas, most=spec.max_replicas)
+    return options.model_copy(update={"install": needed})
 
 
 def serving_on_eks(args: HostingArgs, options: EksOptions, *, key_mark: str = "") -> Serving:

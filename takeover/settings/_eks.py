@@ -8,9 +8,10 @@ from pydantic import Field
 
 from takeover.settings._models import Positive, _Strict
 
-__all__ = ["AccessEntry", "EksDisk", "EksLogs", "EksNodes", "EksOptions", "EksVpc"]
+__all__ = ["AccessEntry", "ChartName", "EksDisk", "EksLogs", "EksNodes", "EksOptions", "EksVpc"]
 
 Texts = Annotated[tuple[str, ...], Field(strict=False)]
+ChartName = Literal["keda", "kube-prometheus-stack"]
 LogType = Literal["api", "audit", "authenticator", "controllerManager", "scheduler"]
 
 
@@ -107,4 +108,5 @@ class EksOptions(_Strict):
     logs: EksLogs = EksLogs()
     kms_key_arn: str | None = None
     ebs_volumes: bool = False
-    install: Annotated[tuple[Literal["keda", "kube-prometheus-stack"], ...], Field(strict=False)] = ()
+    # Without the key a stack that serves installs what its pods need, and one that makes a cluster alone nothing.
+    install: Annotated[tuple[ChartName, ...], Field(strict=False)] | None = None

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from takeover.errors import Refused
 from takeover.planning.hardware import INSTANCES, Instance, gpu_named, instance_named
 from takeover.settings._eks import EksOptions
+from takeover.settings._eks_charts import chart_mistakes, unfit
 from takeover.settings._eks_network import (
     arn_mistakes,
     cidr_mistakes,
@@ -81,6 +82,8 @@ def eks_mistakes(
         yield from ingress_mistakes(options)
         if kubernetes is not None and options.instance_type is not None and options.instance_type in INSTANCES:
             yield from _pod_mistakes(options, INSTANCES[options.instance_type], kubernetes)
+        if kubernetes is not None and hosting is not None and options.cluster_stack is None:
+            yield from chart_mistakes(options, hosting, kubernetes)
 
 
 def zones_of(options: EksOptions) -> tuple[str, ...]:
@@ -262,20 +265,15 @@ def _pod_mistakes(options: EksOptions, machine: Instance, pods: KubernetesOption
     """
     where = f"{join(_KEY, 'instanceType')}: {machine.name}"
     if gpu_named(pods.gpu) != machine.gpu:
-        yield _unfit("gpu", f"is {pods.gpu}, but {where} has {machine.gpu.name}.", f"Write gpu: {machine.gpu.name}.")
+        yield unfit("gpu", f"is {pods.gpu}, but {where} has {machine.gpu.name}.", f"Write gpu: {machine.gpu.name}.")
     for key, wanted, has in (
         ("gpus", pods.gpus, machine.gpus),
         ("cpus", pods.cpus, machine.vcpus - 1),
         ("memoryGib", pods.memory_gib, int(machine.memory_gib * 0.9)),
     ):
         if wanted > has:
-            yield _unfit(key, f"is {wanted}, but {where} has {has} for pods.", f"Lower it to {has} or less.")
+            yield unfit(key, f"is {wanted}, but {where} has {has} for pods.", f"Lower it to {has} or less.")
     room = options.disk.size_gib - 40
     if pods.cache_claim is None and pods.cache_storage_class is None and pods.cache_gib > room:
         said = f"is {pods.cache_gib}, but a disk of {options.disk.size_gib} GiB has {room} for it."
-        yield _unfit("cacheGib", said, f"Set {join(_KEY, 'disk', 'sizeGib')} to {pods.cache_gib + 40} or more.")
-
-
-def _unfit(key: str, said: str, fix: str) -> Refused:
-    where = join("kubernetes", key)
-    return WrongSetting(f"{where} {said}", fix=fix, where=where)
+        yield unfit("cacheGib", said, f"Set {join(_KEY, 'disk', 'sizeGib')} to {pods.cache_gib + 40} or more.")

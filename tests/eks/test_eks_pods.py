@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from eks_stack import CERTIFICATE, GIVEN, MINIMAL, ON_SHARED, S3, hosting_args, spec
 
 from components.eks.pods import bucket_folders, platform
-from components.eks.vllm import eks_options, serving_on_eks
+from components.eks.vllm import eks_options, serving_on_eks, with_charts
 from takeover.errors import Refused
 from takeover.kubernetes import manifests
 from takeover.settings._eks import EksOptions
@@ -94,6 +94,22 @@ def test_without_a_load_balancer_there_is_no_ingress() -> None:
     serving = serving_on_eks(args, eks_options(args))
     assert [each["kind"] for each in manifests(serving) if each["kind"] == "Ingress"] == []
     assert serving.platform.namespace_labels == {}
+
+
+CHARTS = (
+    ({"scaler": "keda", "monitoring": "none"}, 1, 2, ("keda", "kube-prometheus-stack")),
+    ({"scaler": "keda", "monitoring": "prometheus-operator"}, 2, 2, ("kube-prometheus-stack",)),
+    ({"scaler": "none", "monitoring": "none"}, 1, 2, ()),
+)
+
+
+@pytest.mark.parametrize(("pods", "least", "most", "charts"), CHARTS)
+def test_a_new_cluster_gets_what_its_pods_need(
+    pods: dict[str, Any], least: int, most: int, charts: tuple[str, ...]
+) -> None:
+    args = hosting_args(MINIMAL, S3, pods, protect=True)
+    asked = replace(args, spec=args.spec.model_copy(update={"min_replicas": least, "max_replicas": most}))
+    assert with_charts(eks_options(asked), asked).install == charts
 
 
 def test_only_pods_with_adapters_in_s3_reach_the_agent_that_gives_them_a_role() -> None:

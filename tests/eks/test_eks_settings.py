@@ -202,10 +202,24 @@ class Pods:
     says: str
     change: dict[str, Any]
     where: str | None
+    eks: dict[str, Any] = field(default_factory=dict)
 
 
+STORE = {"store": "aws", "apiKey": "llm"}
 PODS = (
     Pods("pods that fit", {}, None),
+    Pods("what pods need, installed by itself", {}, None, {"install": None}),
+    Pods(
+        "KEDA, which nobody installs",
+        {"monitoring": "none"},
+        "takeover:eks.install",
+        {"install": ["kube-prometheus-stack"]},
+    ),
+    Pods("monitors, which nobody reads", {"scaler": "none"}, "takeover:eks.install", {"install": ["keda"]}),
+    Pods("nothing to install", {"scaler": "none", "monitoring": "none"}, None, {"install": []}),
+    Pods("all of it on a shared cluster", {"externalSecret": STORE}, None, {**SHARED, "install": None}),
+    Pods("a store that the new cluster has not", {"externalSecret": STORE}, "takeover:kubernetes.externalSecret"),
+    Pods("replicas of two pods on a new cluster", {"nodes": 2}, "takeover:kubernetes.nodes"),
     Pods("another GPU", {"gpu": "H100"}, "takeover:kubernetes.gpu"),
     Pods("more GPUs than the machine has", {"gpus": 2}, "takeover:kubernetes.gpus"),
     Pods("all of its cores", {"cpus": 8}, "takeover:kubernetes.cpus"),
@@ -216,7 +230,8 @@ PODS = (
 
 @pytest.mark.parametrize("case", PODS, ids=lambda case: case.says)
 def test_pods_on_these_machines(case: Pods) -> None:
-    options = EksOptions.model_validate(RIGHT)
+    said = {**RIGHT, "install": ["keda", "kube-prometheus-stack"], **case.eks}
+    options = EksOptions.model_validate({key: value for key, value in said.items() if value is not None})
     pods = KubernetesOptions.model_validate(case.change)
     mistakes = list(eks_mistakes(options, Hosting.model_validate(HOSTING), pods))
     assert [mistake.where for mistake in mistakes] == [each for each in (case.where,) if each]
