@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import httpx
@@ -21,6 +23,12 @@ __all__ = ["ask"]
 _TIMEOUT_S = 70
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read once a process."""
+    return httpx.create_ssl_context()
+
+
 class _Signed(httpx.AsyncBaseTransport):
     def __init__(self, address: Address, signer: Signer) -> None:
         self._address = address
@@ -30,7 +38,8 @@ class _Signed(httpx.AsyncBaseTransport):
         invocation = build_invocation(self._address, json.loads(request.content))
         headers = await asyncio.to_thread(self._signer.signed, invocation.url, invocation.headers, invocation.body)
         secure = invocation.url.startswith("https:")
-        async with httpx.AsyncClient(trust_env=secure, follow_redirects=False) as client:
+        verify = _certificates() if secure else False
+        async with httpx.AsyncClient(trust_env=secure, verify=verify, follow_redirects=False) as client:
             answer = await client.post(invocation.url, headers=headers, content=invocation.body, timeout=_TIMEOUT_S)
         if answer.status_code < 300:
             return httpx.Response(answer.status_code, content=answer.content)

@@ -69,6 +69,15 @@ async def test_a_folder_that_changed_since_is_refused_and_nothing_is_made(
     assert (objects(), aws.state.models) == ([], {})
 
 
+async def test_another_adapter_in_the_folder_is_refused_too(
+    aws: FakeSageMaker, provider: SageMakerProvider, tmp_path: Path
+) -> None:
+    wanted, other = trained(tmp_path, 1), trained(tmp_path, 2)
+    with pytest.raises(Refused):
+        await provider.deploy((wanted.model_copy(update={"path": other.path}),), spec())
+    assert (objects(), aws.state.models) == ([], {})
+
+
 async def test_a_change_keeps_the_fleet_s_size_and_is_bound_to_the_stack_s_alarms(
     aws: FakeSageMaker, provider: SageMakerProvider, tmp_path: Path
 ) -> None:
