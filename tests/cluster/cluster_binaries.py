@@ -173,8 +173,12 @@ def _run(what: str, command: list[str], cwd: Path, say: Say) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Build the sets that are named, else all."""
+    """Build the sets that are named, else all; with --is-built only say whether all is there (0), or not (1)."""
     try:
+        if arguments == ["--is-built"]:
+            for name in [*(name for each in SETS.values() for name in each.packages), PROMETHEUS]:
+                program(name)
+            return 0
         build(arguments or [*SETS, PROMETHEUS], lambda line: print(line, flush=True))
     except Missing as missing:
         print(missing, file=sys.stderr)

@@ -20,12 +20,14 @@ from cluster_binaries import program
 from cluster_certificates import make_certificates
 from kube_http import Kube
 
-__all__ = ["ADMIN", "LIMITED", "ControlPlane", "Processes", "free_port", "own_address", "wait_for"]
+__all__ = ["ADMIN", "LIMITED", "WRONG_DIGEST", "ControlPlane", "Processes", "free_port", "own_address", "wait_for"]
 
 # Tokens of a control plane that lives for one test run on the loopback.
 ADMIN = "admin-token-of-a-test-run"
 LIMITED = "limited-token-of-a-test-run"
 READY_S = 60.0
+# An adapter that every init container finds to be another one than was asked for (stages.yaml).
+WRONG_DIGEST = f"sha256:{'bad0' * 16}"
 T = TypeVar("T")
 
 
@@ -133,15 +135,10 @@ class ControlPlane:
         own = ["--kubeconfig", str(self.kubeconfig), "--leader-elect=false", "--secure-port=0"]
         accounts = f"--service-account-private-key-file={self.certificates}/accounts.key"
         controllers = [str(program("kube-controller-manager")), *own, accounts, f"--root-ca-file={self.kube.authority}"]
-        # As quick as a test wants it: HPA and disruption look every second.
-        controllers += [
-            "--horizontal-pod-autoscaler-sync-period=1s",
-            "--horizontal-pod-autoscaler-downscale-stabilization=1s",
-        ]
-        controllers += [
-            "--horizontal-pod-autoscaler-cpu-initialization-period=1s",
-            "--horizontal-pod-autoscaler-initial-readiness-delay=1s",
-        ]
+        # As quick as a test wants it: autoscalers look every second, and nodes need no heartbeat.
+        times = ("sync-period", "downscale-stabilization", "cpu-initialization-period", "initial-readiness-delay")
+        controllers += [f"--horizontal-pod-autoscaler-{time}=1s" for time in times]
+        controllers += ["--node-monitor-grace-period=24h"]
         self.processes.start("kube-controller-manager", controllers)
         self.processes.start("kube-scheduler", [str(program("kube-scheduler")), *own])
         self._start_kwok()
@@ -205,6 +202,7 @@ class ControlPlane:
 
     def _start_kwok(self) -> None:
         stages = (Path(__file__).parent / "stages.yaml").read_text().replace("POD_IP", own_address())
+        stages = stages.replace("WRONG_DIGEST", WRONG_DIGEST)
         (self.folder / "stages.yaml").write_text(stages)
         flags = [
             "--manage-all-nodes=true",
