@@ -17,12 +17,18 @@ _EVERYWHERE = "0.0.0.0/0"
 
 
 def service(serving: Serving) -> Manifest:
-    """Before the gates of the pods that are ready."""
+    """Before the gates of the pods that are ready. By number: not every controller looks for names at sidecars."""
     spec = {
         "type": "ClusterIP",
         "selector": names.selector(serving.name),
         "ports": [
-            {"name": "http", "port": names.GATE_PORT, "targetPort": "http", "protocol": "TCP", "appProtocol": "http"}
+            {
+                "name": "http",
+                "port": names.GATE_PORT,
+                "targetPort": names.GATE_PORT,
+                "protocol": "TCP",
+                "appProtocol": "http",
+            }
         ],
     }
     annotations = serving.platform.service_annotations

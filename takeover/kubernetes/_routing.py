@@ -160,7 +160,7 @@ def _picker_service(serving: Serving) -> Manifest:
         "type": "ClusterIP",
         "selector": names.selector(serving.name, _PICKER),
         "ports": [
-            {"name": "grpc-ext-proc", "port": _GRPC, "targetPort": "grpc", "protocol": "TCP", "appProtocol": "http2"}
+            {"name": "grpc-ext-proc", "port": _GRPC, "targetPort": _GRPC, "protocol": "TCP", "appProtocol": "http2"}
         ],
     }
     return manifest(serving, "v1", "Service", names.picker(serving.name), component=_PICKER, spec=spec)

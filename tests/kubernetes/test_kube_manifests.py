@@ -166,6 +166,8 @@ def test_no_service_is_called_vllm_or_open_to_the_world() -> None:
     services = [each for each in ALL.values() if each["kind"] == "Service"]
     assert {each["spec"]["type"] for each in services} == {"ClusterIP"}
     assert [each for each in services if "vllm" in each["metadata"]["name"]] == []
+    # A name is looked up in containers only by some controllers (AWS's for load balancers), and nginx is a sidecar.
+    assert all(isinstance(port["targetPort"], int) for each in services for port in each["spec"]["ports"])
 
 
 def test_the_pod_s_end_is_in_order_and_fits_into_its_grace() -> None:
