@@ -14,15 +14,21 @@ from takeover.errors import AuthError, NotReady, QuotaError, RateLimited, Refuse
 from takeover.providers._http import Unreachable
 from takeover.sagemaker.credentials import require_boto
 
-__all__ = ["Api", "Missing", "translated"]
+__all__ = ["Api", "Missing", "Unsettled", "translated"]
 
 Answer = dict[str, Any]
 _ABSENT = re.compile(r"could not find|does not exist|not found|no scalable target found|no scaling policy found", re.I)
+# A role that IAM does not know everywhere yet (terraform-provider-aws waits for the same words).
+_UNSETTLED = re.compile(r"could not assume role|unable to assume|could not access model data", re.I)
 _BUSY = re.compile(r"cannot (update|delete)|in-progress|being updated|currently being", re.I)
 
 
 class Missing(Refused):
     """What was asked about is not there."""
+
+
+class Unsettled(NotReady):
+    """What it names was made a moment ago, and is not known everywhere yet."""
 
 
 class Api:
@@ -118,6 +124,9 @@ def translated(error: Any, service: str) -> TakeoverError:
         return QuotaError("the account's quota of instances is used up", why=why, fix=fix)
     if code in {"NoSuchKey", "NoSuchBucket", "ObjectNotFoundException", "404"} or _ABSENT.search(message):
         return Missing(f"{service} has nothing of that name", why=why)
+    if _UNSETTLED.search(message):
+        fix = "Does SageMaker trust the role, and may it read the files? Else try again in a minute."
+        return Unsettled("SageMaker cannot use the role yet", why=why, fix=fix)
     if "Throttl" in code or code == "TooManyRequestsException":
         return RateLimited("AWS is asked too often", why=why, fix="Try again in a minute.")
     if _BUSY.search(message):

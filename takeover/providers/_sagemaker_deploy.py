@@ -55,14 +55,14 @@ async def begin(api: Api, place: Place, waiting: Waiting) -> Found:
         await put_files(api, place, each)
     model = build_model(serving, place.uri, place.role)
     progress("model", f"model {model['ModelName']}")
-    await _once(api, "model", "ModelName", model)
+    await _once(api, waiting, "model", "ModelName", model)
     capture = place.uri(captured_prefix(serving.name)) if serving.options.data_capture else None
     named = None if serving.options.has_components else str(model["ModelName"])
     configuration = build_configuration(serving, named, place.role, capture_uri=capture)
-    await _once(api, "endpoint_config", "EndpointConfigName", configuration)
+    await _once(api, waiting, "endpoint_config", "EndpointConfigName", configuration)
     began = time.monotonic()
     is_new = found is None
-    await _point(api, place, found, str(configuration["EndpointConfigName"]))
+    await _point(api, place, waiting, found, str(configuration["EndpointConfigName"]))
     ready = await _in_service(api, serving.name, str(configuration["EndpointConfigName"]), waiting)
     if is_new:
         spent = {"Key": "takeover:started-ms", "Value": str(round((time.monotonic() - began) * 1000))}
@@ -70,18 +70,22 @@ async def begin(api: Api, place: Place, waiting: Waiting) -> Found:
     return ready
 
 
-async def _once(api: Api, kind: str, key: str, request: Answer) -> None:
+async def _once(api: Api, waiting: Waiting, kind: str, key: str, request: Answer) -> None:
     if await api.look("sagemaker", f"describe_{kind}", **{key: request[key]}) is None:
-        await api.call("sagemaker", f"create_{kind}", **request)
+        await waiting.eventually("model", lambda: api.call("sagemaker", f"create_{kind}", **request))
 
 
-async def _point(api: Api, place: Place, found: Found | None, configuration: str) -> None:
+async def _point(api: Api, place: Place, waiting: Waiting, found: Found | None, configuration: str) -> None:
     """A new endpoint, or the one there is on to this configuration, keeping how many instances it has grown to."""
     name = place.serving.name
     if found is None:
         progress("endpoint", f"making {name} ({place.serving.options.instance_type})")
-        tags = tags_of(place.serving.labels)
-        await api.call("sagemaker", "create_endpoint", EndpointName=name, EndpointConfigName=configuration, Tags=tags)
+        request = {
+            "EndpointName": name,
+            "EndpointConfigName": configuration,
+            "Tags": tags_of(place.serving.labels),
+        }
+        await waiting.eventually("endpoint", lambda: api.call("sagemaker", "create_endpoint", **request))
         return
     if found.configuration == configuration and found.status == "InService":
         return
@@ -93,7 +97,7 @@ async def _point(api: Api, place: Place, found: Found | None, configuration: str
             "ExcludeRetainedVariantProperties": [{"VariantPropertyType": "DataCaptureConfig"}],
             "DeploymentConfig": build_deployment(place.serving, await _alarms(api, name)),
         }
-    await api.call("sagemaker", "update_endpoint", **update)
+    await waiting.eventually("endpoint", lambda: api.call("sagemaker", "update_endpoint", **update))
 
 
 async def _alarms(api: Api, name: str) -> list[str]:

@@ -41,7 +41,8 @@ class Thing:
 
 @dataclass
 class State:
-    """All of one account and region. `dies`: the next fleet or component fails, with these last words in its log."""
+    """All of one account and region. `dies`: the next fleet or component fails, with these last words in its log.
+    `unsettled`: how often a new role is not known yet."""
 
     account: str = "123456789012"
     region: str = "us-east-1"
@@ -56,6 +57,7 @@ class State:
     violations: list[str] = field(default_factory=list)
     dies: str = ""
     quota: int = 100
+    unsettled: int = 0
 
     def arn(self, kind: str, name: str) -> str:
         return f"arn:aws:sagemaker:{self.region}:{self.account}:{kind}/{name}"
@@ -75,6 +77,9 @@ class State:
         name = given["ModelName"]
         if name in self.models:
             raise Fails(f"Cannot create already existing model {name!r}")
+        if self.unsettled:
+            self.unsettled -= 1
+            raise Fails(f"Could not assume role {given['ExecutionRoleArn']}.")
         self.models[name] = given
         self._keep_tags(self.arn("model", name), given)
         return {"ModelArn": self.arn("model", name)}

@@ -126,6 +126,23 @@ async def test_a_failed_endpoint_is_made_anew_by_the_next_deploy(
     assert await provider.inference(endpoint, "hello")
 
 
+async def test_a_role_that_was_made_a_moment_ago_is_waited_for(
+    aws: FakeSageMaker, provider: SageMakerProvider, tmp_path: Path
+) -> None:
+    aws.state.unsettled = 3
+    assert await provider.deploy((trained(tmp_path, 1),), spec())
+    assert len(names_of(aws, "CreateModel")) == 4
+
+
+async def test_a_role_that_stays_unknown_is_told_in_the_end(
+    aws: FakeSageMaker, provider: SageMakerProvider, tmp_path: Path
+) -> None:
+    aws.state.unsettled = 20
+    with pytest.raises(NotReady, match="cannot use the role yet"):
+        await provider.deploy((trained(tmp_path, 1),), spec())
+    assert (len(names_of(aws, "CreateModel")), aws.state.endpoints) == (7, {})
+
+
 async def test_a_mixture_of_versions_is_mended_and_never_removed(
     aws: FakeSageMaker, provider: SageMakerProvider, tmp_path: Path
 ) -> None:
