@@ -47,7 +47,9 @@ class _Turning:
     def _failure(self, response: httpx.Response) -> httpx.Response:
         """A read answer with a status of 300 and above."""
         answer = turned_failure(response.status_code, response.headers, self._signer.hidden(response.text))
-        return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
+        # Nothing is followed: a signature is for one address.
+        headers = {name: value for name, value in answer.headers.items() if name != "location"}
+        return httpx.Response(answer.status, headers=headers, content=answer.body)
 
 
 class SageMakerTransport(httpx.BaseTransport, _Turning):

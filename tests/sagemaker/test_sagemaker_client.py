@@ -137,6 +137,13 @@ def test_what_sagemaker_answers_becomes_the_error_that_it_means(aws: FakeSageMak
         list(client.stream("hello"))
 
 
+def test_no_redirect_is_followed(aws: FakeSageMaker) -> None:
+    aws.answers = [(307, {"Location": f"{aws.url}/endpoints/other/invocations"}, "")]
+    with pytest.raises(TakeoverError):
+        client_of(put_up(aws)).chat("hello")
+    assert len(aws.calls) == 1
+
+
 def test_a_stream_that_breaks_is_an_error_and_no_end() -> None:
     from takeover.sagemaker.transport import _Events
 
