@@ -49,6 +49,24 @@ CHARTS: Mapping[str, Chart] = {
 }
 
 
+_OFF = {"enabled": False}
+# PodMonitors and rules of every namespace, whatever release made them. EKS shows no etcd, scheduler or controller
+# manager: watched, they would be alarms that never end. Grafana would come with a password that everybody knows.
+_PROMETHEUS: Mapping[str, Any] = {
+    "prometheus": {
+        "prometheusSpec": {
+            "podMonitorSelectorNilUsesHelmValues": False,
+            "serviceMonitorSelectorNilUsesHelmValues": False,
+            "ruleSelectorNilUsesHelmValues": False,
+        }
+    },
+    "grafana": _OFF,
+    "kubeControllerManager": _OFF,
+    "kubeEtcd": _OFF,
+    "kubeScheduler": _OFF,
+}
+
+
 def release(
     name: str, chart: Chart, values: Mapping[str, Any], opts: pulumi.ResourceOptions, *, release_name: str = ""
 ) -> helm.Release:
@@ -128,16 +146,4 @@ def _addon(
 
 def optional_charts(names: Sequence[str], opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
     """What an endpoint may want and a cluster of others has already: KEDA, Prometheus with its operator."""
-    values: Mapping[str, Mapping[str, Any]] = {
-        # PodMonitors of every namespace, whatever release made them.
-        "kube-prometheus-stack": {
-            "prometheus": {
-                "prometheusSpec": {
-                    "podMonitorSelectorNilUsesHelmValues": False,
-                    "serviceMonitorSelectorNilUsesHelmValues": False,
-                    "ruleSelectorNilUsesHelmValues": False,
-                }
-            }
-        }
-    }
-    return [release(name, CHARTS[name], values.get(name, {}), opts) for name in names]
+    return [release(name, CHARTS[name], _PROMETHEUS if name == "kube-prometheus-stack" else {}, opts) for name in names]

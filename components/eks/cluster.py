@@ -119,9 +119,10 @@ def cluster_sentences(name: str, options: EksOptions) -> Iterator[str]:
     if options.api_public_cidrs:
         yield f"{name}: Kubernetes' API is open to {', '.join(options.api_public_cidrs)}, and to IAM rights only"
     else:
+        new = "" if options.vpc.vpc_id else "; of a VPC that this run makes nobody is inside yet"
         yield (
             f"{name}: Kubernetes' API can be reached from inside the VPC only, so `up` must be run there (a VPN, or a "
-            "runner in the VPC); takeover:eks.apiPublicCidrs names networks that may reach it from outside"
+            f"runner in the VPC){new}. takeover:eks.apiPublicCidrs names networks that may reach it from outside"
         )
     if options.support == "standard":
         yield f"{name}: AWS updates Kubernetes by itself at the end of standard support; support: extended does not"

@@ -12,11 +12,11 @@ __all__ = ["make_cluster"]
 
 
 def make_cluster(options: EksOptions) -> None:
-    """Declare the cluster, always protected, and export it as `cluster`."""
+    """Declare the cluster, and export it as `cluster`."""
     project, stack = pulumi.get_project(), pulumi.get_stack()
     name = cluster_name(project, stack)
     for sentence in cluster_sentences(name, options):
         pulumi.log.info(sentence)
     labels = {"managed-by": "takeover", "project": project, "stack": stack}
-    cluster = EksCluster(name, options, labels=labels, protect=True)
+    cluster = EksCluster(name, options, labels=labels, protect=options.protect)
     pulumi.export("cluster", cluster.facts.outputs())

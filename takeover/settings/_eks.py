@@ -108,5 +108,7 @@ class EksOptions(_Strict):
     logs: EksLogs = EksLogs()
     kms_key_arn: str | None = None
     ebs_volumes: bool = False
+    # Of a stack that makes a cluster alone; elsewhere `takeover:hosting.protect` says it.
+    protect: bool = True
     # Without the key a stack that serves installs what its pods need, and one that makes a cluster alone nothing.
     install: Annotated[tuple[ChartName, ...], Field(strict=False)] | None = None

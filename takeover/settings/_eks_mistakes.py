@@ -96,7 +96,11 @@ def _role_mistakes(options: EksOptions) -> Iterator[Refused]:
         for name in sorted(options.model_fields_set & _OF_SERVING):
             said = "is set, but this stack makes a cluster and serves nothing (role: cluster)."
             yield wrong(to_camel(name), said, fix="Set it in the stacks that serve on the cluster.")
-    elif options.cluster_stack is not None:
+        return
+    if "protect" in options.model_fields_set:
+        said = "is set, but this stack serves."
+        yield wrong("protect", said, fix=f"Write it as {join('hosting', 'protect')}.")
+    if options.cluster_stack is not None:
         yield from _shared_vpc_mistakes(options)
         for name in sorted(options.model_fields_set & _OF_THE_CLUSTER - {"vpc"}):
             said = f"is set, but the cluster is made by {options.cluster_stack}."

@@ -84,6 +84,7 @@ class Case:
 
 
 CASES = (
+    Case("protect at the wrong place", {"protect": False}, "protect", "Write it as takeover:hosting.protect."),
     Case("no GPU", {"instanceType": "m7i.large"}, "instanceType", "no instance type with a known GPU"),
     Case("no such size", {"instanceType": "g6e.3xlarge"}, "instanceType", "g6e.4xlarge"),
     Case("SageMaker's name", {"instanceType": "ml.g6e.2xlarge"}, "instanceType", "Write g6e.2xlarge."),
