@@ -10,29 +10,38 @@ from takeover.kubernetes._metrics import engine_metrics, scope, summed
 from takeover.kubernetes._object import Manifest, manifest
 from takeover.kubernetes.serving import Serving
 
-__all__ = ["pod_monitor", "rules"]
+__all__ = ["picker_monitor", "pod_monitor", "rules"]
 
 _QUEUES_FULL = 4
 
 
 def pod_monitor(serving: Serving) -> Manifest:
     """Each pod by itself, also while it is not ready: a Service would leave those out."""
+    return _monitor(serving, names.workload(serving.name), names.ENGINE)
+
+
+def picker_monitor(serving: Serving) -> Manifest:
+    """The endpoint picker's queue is what wakes the first pod."""
+    return _monitor(serving, names.picker(serving.name), names.PICKER)
+
+
+def _monitor(serving: Serving, name: str, component: str) -> Manifest:
     spec = {
-        "selector": {"matchLabels": names.selector(serving.name)},
+        "selector": {"matchLabels": names.selector(serving.name, component)},
         "podMetricsEndpoints": [{"port": "metrics", "path": "/metrics", "interval": "15s", "scrapeTimeout": "10s"}],
     }
-    return _watching(serving, "PodMonitor", spec)
+    return _watching(serving, "PodMonitor", name, spec, component)
 
 
 def rules(serving: Serving) -> Manifest:
     """The alerts. kube_* are those of kube-state-metrics."""
     spec = {"groups": [{"name": serving.name, "rules": list(_alerts(serving))}]}
-    return _watching(serving, "PrometheusRule", spec)
+    return _watching(serving, "PrometheusRule", names.workload(serving.name), spec)
 
 
-def _watching(serving: Serving, kind: str, spec: dict[str, Any]) -> Manifest:
+def _watching(serving: Serving, kind: str, name: str, spec: dict[str, Any], component: str = names.ENGINE) -> Manifest:
     labels, api = serving.options.monitor_labels, "monitoring.coreos.com/v1"
-    return manifest(serving, api, kind, names.workload(serving.name), labels=labels, spec=spec)
+    return manifest(serving, api, kind, name, component=component, labels=labels, spec=spec)
 
 
 def _alerts(serving: Serving) -> Iterator[dict[str, Any]]:

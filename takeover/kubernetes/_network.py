@@ -79,7 +79,7 @@ def _callers(serving: Serving) -> list[dict[str, Any]]:
 
 
 def _picker(serving: Serving) -> dict[str, str]:
-    return names.selector(serving.name, "picker")
+    return names.selector(serving.name, names.PICKER)
 
 
 def _peer(text: str) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from takeover.kubernetes.serving import Serving
 
 __all__ = ["routing"]
 
-_PICKER = "picker"
 _GRPC, _HEALTH, _METRICS = 9002, 9003, 9090
 _FOLDER, _FILE = "/config", "picker.yaml"
 
@@ -72,27 +71,29 @@ def routing(serving: Serving) -> list[Manifest]:
 def _configuration(serving: Serving) -> Manifest:
     flow = _FLOW.format(seconds=start_limit_s(serving)) if serving.min_replicas == 0 else ""
     data = {_FILE: _CONFIG.format(flow=flow)}
-    name = names.content_name(serving.name, _PICKER, data)
-    return manifest(serving, "v1", "ConfigMap", name, component=_PICKER, immutable=True, data=data)
+    name = names.content_name(serving.name, names.PICKER, data)
+    return manifest(serving, "v1", "ConfigMap", name, component=names.PICKER, immutable=True, data=data)
 
 
 def _rights(serving: Serving) -> list[Manifest]:
     """It watches pods and pool of this namespace, and changes nothing."""
     name, api = names.picker(serving.name), "rbac.authorization.k8s.io/v1"
-    account = manifest(serving, "v1", "ServiceAccount", name, component=_PICKER, automountServiceAccountToken=False)
+    account = manifest(
+        serving, "v1", "ServiceAccount", name, component=names.PICKER, automountServiceAccountToken=False
+    )
     read = ["get", "list", "watch"]
     rules = [
         {"apiGroups": [""], "resources": ["pods"], "verbs": read},
         {"apiGroups": ["inference.networking.k8s.io"], "resources": ["inferencepools"], "verbs": read},
         {"apiGroups": ["llm-d.ai"], "resources": ["inferenceobjectives", "inferencemodelrewrites"], "verbs": read},
     ]
-    role = manifest(serving, api, "Role", name, component=_PICKER, rules=rules)
+    role = manifest(serving, api, "Role", name, component=names.PICKER, rules=rules)
     binding = manifest(
         serving,
         api,
         "RoleBinding",
         name,
-        component=_PICKER,
+        component=names.PICKER,
         roleRef={"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
         subjects=[{"kind": "ServiceAccount", "name": name, "namespace": serving.namespace}],
     )
@@ -104,13 +105,13 @@ def _picker(serving: Serving, config: Manifest) -> Manifest:
     spec = {
         "replicas": 1,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-        "selector": {"matchLabels": names.selector(serving.name, _PICKER)},
+        "selector": {"matchLabels": names.selector(serving.name, names.PICKER)},
         "template": {
-            "metadata": {"labels": names.labels(serving.name, serving.labels, _PICKER)},
+            "metadata": {"labels": names.labels(serving.name, serving.labels, names.PICKER)},
             "spec": _picker_pod(serving, config),
         },
     }
-    return manifest(serving, "apps/v1", "Deployment", names.picker(serving.name), component=_PICKER, spec=spec)
+    return manifest(serving, "apps/v1", "Deployment", names.picker(serving.name), component=names.PICKER, spec=spec)
 
 
 def _picker_pod(serving: Serving, config: Manifest) -> Manifest:
@@ -158,12 +159,12 @@ def _picker_container(serving: Serving) -> Manifest:
 def _picker_service(serving: Serving) -> Manifest:
     spec = {
         "type": "ClusterIP",
-        "selector": names.selector(serving.name, _PICKER),
+        "selector": names.selector(serving.name, names.PICKER),
         "ports": [
             {"name": "grpc-ext-proc", "port": _GRPC, "targetPort": _GRPC, "protocol": "TCP", "appProtocol": "http2"}
         ],
     }
-    return manifest(serving, "v1", "Service", names.picker(serving.name), component=_PICKER, spec=spec)
+    return manifest(serving, "v1", "Service", names.picker(serving.name), component=names.PICKER, spec=spec)
 
 
 def _picker_policy(serving: Serving) -> Manifest:
@@ -175,7 +176,7 @@ def _picker_policy(serving: Serving) -> Manifest:
         return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
     spec = {
-        "podSelector": {"matchLabels": names.selector(serving.name, _PICKER)},
+        "podSelector": {"matchLabels": names.selector(serving.name, names.PICKER)},
         "policyTypes": ["Ingress"],
         "ingress": [
             {"from": [namespace(gateway.namespace)], "ports": [{"protocol": "TCP", "port": _GRPC}]},
@@ -186,7 +187,7 @@ def _picker_policy(serving: Serving) -> Manifest:
         ],
     }
     name = names.picker(serving.name)
-    return manifest(serving, "networking.k8s.io/v1", "NetworkPolicy", name, component=_PICKER, spec=spec)
+    return manifest(serving, "networking.k8s.io/v1", "NetworkPolicy", name, component=names.PICKER, spec=spec)
 
 
 def _pool(serving: Serving) -> Manifest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from takeover.kubernetes._dashboard import dashboard
 from takeover.kubernetes._fetch import fetch_config_map
 from takeover.kubernetes._gate import gate_config_map
-from takeover.kubernetes._monitoring import pod_monitor, rules
+from takeover.kubernetes._monitoring import picker_monitor, pod_monitor, rules
 from takeover.kubernetes._network import ingress, network_policy, service, url
 from takeover.kubernetes._object import Manifest
 from takeover.kubernetes._probes import start_limit_s
@@ -25,7 +25,6 @@ def manifests(serving: Serving) -> list[Manifest]:
     by somebody else, or by whoever applies these.
     """
     fetch, gate = fetch_config_map(serving), gate_config_map(serving)
-    watched = serving.options.monitoring == "prometheus-operator"
     found: list[Manifest | None] = [
         namespace(serving) if serving.owns_namespace else None,
         service_account(serving),
@@ -39,6 +38,16 @@ def manifests(serving: Serving) -> list[Manifest]:
         *routing(serving),
         ingress(serving),
         scaler(serving),
-        *([pod_monitor(serving), rules(serving), dashboard(serving)] if watched else []),
+        *(_watching(serving) if serving.options.monitoring == "prometheus-operator" else []),
     ]
     return [each for each in found if each is not None]
+
+
+def _watching(serving: Serving) -> list[Manifest]:
+    routed = serving.options.routing == "inference-extension"
+    return [
+        pod_monitor(serving),
+        *([picker_monitor(serving)] if routed else []),
+        rules(serving),
+        dashboard(serving),
+    ]

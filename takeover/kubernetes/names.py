@@ -30,6 +30,7 @@ __all__ = [
     "HUB_ENTRY",
     "KEY_ANNOTATION",
     "METRICS_PORT",
+    "PICKER",
     "POOL_PORT",
     "SHARED_MEMORY",
     "TMP",
@@ -47,6 +48,7 @@ __all__ = [
 
 # The component of the pods that answer; the picker's are others, so that no selector finds both.
 ENGINE = "engine"
+PICKER = "picker"
 _VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 # The gate's three ports: for callers; for Prometheus and the kubelet; for a gateway and its endpoint picker. The engine

@@ -43,6 +43,7 @@ _WORDS: Mapping[str, str] = {
     "horizontalpodautoscaler": "Replicas by what waits and by the KV cache, as prometheus-adapter offers them.",
     "ingress": "The way in from outside, by TLS. Answers are streamed and may take minutes.",
     "podmonitor": "What Prometheus reads, of each pod by itself.",
+    "podmonitor-picker": "The picker's queue, which tells of requests while no pod is there.",
     "prometheusrule": "What wakes somebody.",
     "configmap-dashboard": "Grafana's sidecar finds it by its label.",
     "configmap-picker": "How the endpoint picker weighs pods: what waits, the KV cache, who holds the beginning of the "

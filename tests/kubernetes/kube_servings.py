@@ -104,7 +104,6 @@ GIVEN: Mapping[str, Given] = {
             "namespace": "llm",
             "apiKeySecret": "support-key",
             "prometheus": PROMETHEUS,
-            "monitoring": "none",
             "routing": "inference-extension",
             "pickerImage": PICKER,
             "gateway": {"name": "llm", "namespace": "gateways", "section": "https"},

@@ -283,6 +283,14 @@ def test_zero_wakes_by_what_there_is_without_a_pod_and_only_there_no_pod_is_no_e
     found = triggers(GIVEN["scale-to-zero"])
     assert found["wake"]["query"] == f'sum(llm_d_epp_flow_control_queue_size{{inference_pool="{NAME}"}}) or vector(0)'
     assert all(each["query"].endswith(" or vector(0)") for each in found.values())
+    # Prometheus reads it of the picker, which is there when no pod is.
+    [monitor] = [each for key, each in ALL.items() if key == "scale-to-zero: podmonitor-picker"]
+    [picker] = [each for key, each in ALL.items() if key == "scale-to-zero: deployment-picker"]
+    template = picker["spec"]["template"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert {each["port"] for each in monitor["spec"]["podMetricsEndpoints"]} <= {
+        port["name"] for port in template["spec"]["containers"][0]["ports"]
+    }
     spec = one("ScaledObject", GIVEN["scale-to-zero"])["spec"]
     assert (spec["minReplicaCount"], spec["fallback"]["replicas"]) == (0, 1)
 
