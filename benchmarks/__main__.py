@@ -34,6 +34,7 @@ BENCHMARKS = (
     Benchmark("import_time", {"import takeover (ms)": ("<=", 150.0)}),
     Benchmark("client", {"client call vs openai SDK": ("<=", 1.1)}),
     Benchmark("fit", {"fit on one GPU (ms)": ("<=", 10.0), "what would fit, of all (ms)": ("<=", 10.0)}),
+    Benchmark("preview_eks", {"preview of the whole EKS stack, own time (s)": ("<=", 2.0)}),
     Benchmark("preview", {"preview vs empty program": ("<=", 1.6)}),
     Benchmark("training", {"training steps/s vs bare TRL": (">=", 0.97)}),
     Benchmark(
