@@ -1,4 +1,4 @@
-"""The program's own time for the largest stack, EKS and all on it, without an engine: `python -m benchmarks.preview_eks`.
+"""The program's own time for the largest stack, EKS and all on it, without an engine.
 
 In a process of its own each time, imports of the clouds' SDKs with it, because that is what a preview pays. Seconds of
 processor time: what a preview waits for AWS is not the program's.
