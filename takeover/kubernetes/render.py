@@ -57,6 +57,30 @@ _WORDS: Mapping[str, str] = {
 }
 _WIDTH = 116
 
+# By the file's kind: above the first line that begins so, a word on why it is as it is.
+_PODS: Mapping[str, str] = {
+    "progressDeadlineSeconds:": "A node, the image and the weights, and the end of the pod before.",
+    "rollingUpdate:": "With maxSurge 0 one pod ends before its successor starts: on full GPUs a surge waits for ever.",
+    "terminationGracePeriodSeconds:": "preStop's wait, then the engine's drain, then some room.",
+    "- name: fetch-adapters": "Another digest than the one below ends it, and the pod never becomes ready.",
+    "- name: gate": "A native sidecar: it starts before the engine, and ends after the engine's last answer.",
+    "- name: engine": "It listens on the pod's loopback. Every adapter is given here, so that ready means loaded.",
+    "startupProbe:": "While the base loads nothing but this asks: a pod that loads is neither killed nor called.",
+    "lifecycle:": "Before SIGTERM: until no balancer and no node sends it anything new.",
+}
+_NOTES: Mapping[str, Mapping[str, str]] = {
+    "deployment": _PODS,
+    "leaderworkerset": _PODS,
+    "networkpolicy": {"except:": "The clouds' metadata, which hand out the node's credentials."},
+    "poddisruptionbudget": {"maxUnavailable:": "minAvailable would hold a node for ever where there is one replica."},
+    "scaledobject": {
+        "cooldownPeriod:": "For the step to zero only.",
+        "fallback:": "Prometheus is away: what there is stays.",
+        "- type: prometheus": "One figure for all pods, divided by what one may have.",
+        "ignoreNullValues:": "Else a Prometheus that lost its targets reads as an idle endpoint.",
+    },
+}
+
 
 def render(manifests: Sequence[Manifest], name: str) -> dict[str, str]:
     """File name -> text, the index for `kubectl apply -k` last."""
@@ -67,7 +91,20 @@ def render(manifests: Sequence[Manifest], name: str) -> dict[str, str]:
 
 def _text(manifest: Manifest, role: str) -> str:
     words = _WORDS.get(role) or _WORDS.get(role.partition("-")[0], "")
-    return "".join(f"# {line}\n" for line in textwrap.wrap(words, _WIDTH)) + _dump(manifest)
+    head = "".join(f"# {line}\n" for line in textwrap.wrap(words, _WIDTH))
+    return head + _annotated(_dump(manifest), _NOTES.get(role, {}))
+
+
+def _annotated(text: str, notes: Mapping[str, str]) -> str:
+    """The text with each note above the first line that it is about."""
+    waiting, lines = dict(notes), []
+    for line in text.splitlines():
+        found = next((begin for begin in waiting if line.lstrip().startswith(begin)), None)
+        if found is not None:
+            indent = " " * (len(line) - len(line.lstrip()))
+            lines.append(f"{indent}# {waiting.pop(found)}")
+        lines.append(line)
+    return "\n".join(lines) + "\n"
 
 
 def _index(files: Sequence[str], name: str) -> str:
