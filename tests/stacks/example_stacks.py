@@ -6,7 +6,9 @@ Only the adapters are made up: the files name placeholders that nobody can pull.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -18,7 +20,7 @@ from components import program as programs
 from takeover.adapter import Adapter
 from takeover.settings import NAMESPACE, Settings, raw_from_stack_file
 
-__all__ = ["BASE", "FOLDER", "NAMES", "adapters_of", "run_stack"]
+__all__ = ["BASE", "FOLDER", "NAMES", "adapters_of", "preview_of", "run_stack"]
 
 FOLDER = Path(__file__).parents[2] / "examples" / "stacks"
 NAMES = sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in FOLDER.glob("Pulumi.*.yaml"))
@@ -82,6 +84,13 @@ def adapters_of(settings: Settings, folder: Path) -> list[Adapter]:
     names = [source.source.split("/")[3].partition("@")[0] for source in settings.adapter_sources]
     facts = {"base": BASE, "base_revision": BASE[-40:]}
     return [make_adapter(folder / name, name=name, seed=seed, **facts) for seed, name in enumerate(names)]
+
+
+@cache
+def preview_of(name: str) -> Run:
+    """The run of a file as it is, once for all tests; nobody changes it."""
+    with TemporaryDirectory() as folder:
+        return run_stack(name, Path(folder))
 
 
 def run_stack(name: str, folder: Path, *, changes: Mapping[str, str] | None = None, preview: bool = False) -> Run:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from example_stacks import BASE, FOLDER, NAMES, run_stack
+from example_stacks import BASE, FOLDER, NAMES, preview_of, run_stack
 from fakes.artifacts import make_adapter
 
 from components import program as programs
@@ -29,8 +29,8 @@ def test_each_file_is_tried() -> None:
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_a_stack_previews_with_what_fits_and_what_it_costs(name: str, tmp_path: Path) -> None:
-    run = run_stack(name, tmp_path)
+def test_a_stack_previews_with_what_fits_and_what_it_costs(name: str) -> None:
+    run = preview_of(name)
     assert {kind: len(run.of(kind)) for kind in MADE[name]} == dict.fromkeys(MADE[name], 1)
     words = "\n".join(run.said)
     assert "Llama-3.1-8B-Instruct with" in words
@@ -44,15 +44,15 @@ def test_a_stack_previews_with_what_fits_and_what_it_costs(name: str, tmp_path: 
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_no_key_stands_in_what_is_made_or_said(name: str, tmp_path: Path) -> None:
-    run = run_stack(name, tmp_path)
+def test_no_key_stands_in_what_is_made_or_said(name: str) -> None:
+    run = preview_of(name)
     said = json.dumps([[each.inputs for each in run.made], run.said, run.warned], default=str)
     assert "a-key-that-must-not-be-seen" not in said
     assert "not-a-real-token" not in said
 
 
-def test_a_cluster_alone_is_made_and_exported(tmp_path: Path) -> None:
-    run = run_stack("eks-cluster", tmp_path)
+def test_a_cluster_alone_is_made_and_exported() -> None:
+    run = preview_of("eks-cluster")
     assert len(run.of("aws:eks/cluster:Cluster")) == 1
     assert run.of("kubernetes:apps/v1:Deployment") == []
     assert run.exported["cluster"]["name"] == "takeover-eks-cluster"

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from example_stacks import BASE, FOLDER, run_stack
+from example_stacks import BASE, FOLDER, preview_of
 from part_f import LATER, ROWS, Row, Stack
 
 from takeover.planning.hardware import instance_named
@@ -25,8 +23,7 @@ from takeover.tiers import TIERS, No
 @cache
 def made(name: str) -> Stack:
     """Everything that the program registers for an example stack, and what the native provider would send for it."""
-    with TemporaryDirectory() as folder:
-        run = run_stack(name, Path(folder))
+    run = preview_of(name)
     stack: Stack = {
         each.key: {
             "inputs": each.inputs,
