@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eks_stack import CERTIFICATE, GIVEN, MINIMAL, ON_SHARED, S3, hosting_args, spec
+from fakes.eks_stacks import CERTIFICATE, GIVEN, MINIMAL, ON_SHARED, S3, hosting_args, spec
 
 from components.eks.pods import bucket_folders, platform
 from components.eks.vllm import eks_options, serving_on_eks, with_charts
@@ -159,8 +159,8 @@ def test_no_other_stack_imports_a_cloud_s_sdk() -> None:
 
 def test_the_preview_of_the_full_stack_takes_less_than_two_seconds_of_our_own() -> None:
     code = (
-        "sys.path[:0] = ['tests', 'tests/eks']\n"
-        "from eks_stack import FULL, S3, serve_run\n"
+        "sys.path[:0] = ['tests']\n"
+        "from fakes.eks_stacks import FULL, S3, serve_run\n"
         "assert len(serve_run(FULL, models=S3, preview=True).made) > 80"
     )
     # The first time of all Python compiles what the SDKs' wheels bring as source only.

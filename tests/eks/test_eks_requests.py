@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import boto3
 import pytest
 from botocore.loaders import Loader
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
-from eks_stack import run_of
+from fakes.eks_stacks import run_of
 from moto import mock_aws
 
 from takeover.settings._eks import EksOptions
@@ -84,9 +84,8 @@ def test_a_wrong_value_is_found() -> None:
 
 
 def test_the_settings_values_are_aws_s() -> None:
-    fields = EksOptions.model_fields
     capacity = EKS.shape_for("CapacityTypes").metadata["enum"]
-    assert set(fields["capacity_type"].annotation.__args__) <= set(capacity)  # type: ignore[union-attr]
+    assert set(get_args(EksOptions.model_fields["capacity_type"].annotation)) <= set(capacity)
 
 
 def test_moto_makes_the_cluster_and_its_groups_and_takes_them_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from aws_policies import on_everything, wide_open
-from eks_stack import KEY, NAMES, ON_SHARED, SHARED, WITH_CLUSTER, in_brief, run_of, serve_run, spec
+from fakes.eks_stacks import KEY, NAMES, ON_SHARED, SHARED, WITH_CLUSTER, in_brief, run_of, serve_run, spec
 from fakes.pulumi_recorder import Recorded, Run, as_yaml, compare
 
 from takeover.aws.eks_policies import load_balancer_controller
