@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from takeover.kubernetes import names
 from takeover.kubernetes._object import Manifest, manifest, without_empty
+from takeover.kubernetes._pod import all_pods
 from takeover.kubernetes.serving import Serving
 
 __all__ = ["ingress", "network_policy", "service", "url"]
@@ -47,19 +48,13 @@ def url(serving: Serving) -> str:
 def network_policy(serving: Serving) -> Manifest:
     """All that is not listed is refused, both ways. It holds only where the cluster's network enforces policies."""
     spec = {
-        "podSelector": {"matchLabels": _group_selector(serving)},
+        "podSelector": {"matchLabels": all_pods(serving)},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [*_callers(serving), _scrapers(serving), *_siblings(serving, "from")],
         "egress": [_dns(), *_out(serving), *_siblings(serving, "to")],
     }
     api = "networking.k8s.io/v1"
     return manifest(serving, api, "NetworkPolicy", names.workload(serving.name), spec=spec)
-
-
-def _group_selector(serving: Serving) -> dict[str, str]:
-    """The engine's pods; where a replica is several, workers too, which differ in the component."""
-    found = names.selector(serving.name)
-    return found if serving.options.nodes == 1 else {k: v for k, v in found.items() if not k.endswith("/component")}
 
 
 def _ports(*ports: int) -> list[dict[str, Any]]:
@@ -98,7 +93,7 @@ def _siblings(serving: Serving, direction: str) -> list[dict[str, Any]]:
     """The nodes of a replica talk to each other at ports that they agree on."""
     if serving.options.nodes == 1:
         return []
-    return [{direction: [{"podSelector": {"matchLabels": _group_selector(serving)}}]}]
+    return [{direction: [{"podSelector": {"matchLabels": all_pods(serving)}}]}]
 
 
 def _dns() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from takeover.kubernetes._security import container_security, pod_security, scra
 from takeover.kubernetes.serving import Serving
 from takeover.settings._kubernetes import Toleration
 
-__all__ = ["WORKER", "pod_annotations", "pod_template"]
+__all__ = ["WORKER", "all_pods", "pod_annotations", "pod_template"]
 
 # The further nodes of a replica: no Service selects them.
 WORKER = "worker"
@@ -28,6 +28,12 @@ def pod_template(serving: Serving, fetch: Manifest, gate: Manifest, *, is_worker
     labels = names.labels(serving.name, serving.labels, component) | {names.DIGEST_LABEL: _short_digest(serving)}
     metadata = {"labels": labels, "annotations": pod_annotations(serving) | dict(serving.platform.pod_annotations)}
     return {"metadata": metadata, "spec": _spec(serving, fetch, gate, is_worker)}
+
+
+def all_pods(serving: Serving) -> dict[str, str]:
+    """The labels of the engine's pods; where a replica is several, of workers too, which differ in the component."""
+    found = names.selector(serving.name)
+    return found if serving.options.nodes == 1 else {k: v for k, v in found.items() if not k.endswith("/component")}
 
 
 def _short_digest(serving: Serving) -> str:

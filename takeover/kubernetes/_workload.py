@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from takeover.kubernetes import names
 from takeover.kubernetes._object import Manifest, manifest
-from takeover.kubernetes._pod import pod_annotations, pod_template
+from takeover.kubernetes._pod import all_pods, pod_annotations, pod_template
 from takeover.kubernetes._probes import start_limit_s
 from takeover.kubernetes.serving import Serving
 
@@ -91,10 +91,10 @@ def service_account(serving: Serving) -> Manifest:
 
 
 def disruption_budget(serving: Serving) -> Manifest:
-    """One pod at a time may be drained: `minAvailable` would keep a node for ever where there is one replica."""
+    """One pod at a time may be drained, workers too: `minAvailable` would hold a node for ever with one replica."""
     spec = {
         "maxUnavailable": 1,
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
-        "selector": {"matchLabels": names.selector(serving.name)},
+        "selector": {"matchLabels": all_pods(serving)},
     }
     return manifest(serving, "policy/v1", "PodDisruptionBudget", names.workload(serving.name), spec=spec)

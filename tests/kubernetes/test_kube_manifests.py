@@ -346,6 +346,9 @@ def test_a_base_over_two_nodes_is_one_group_whose_worker_answers_nobody() -> Non
     service = one("Service", GIVEN["multi-node"])["spec"]["selector"]
     assert not service.items() <= labels.items()
     assert service.items() <= group["leaderTemplate"]["metadata"]["labels"].items()
+    # A worker that is drained takes its group along, so the budget counts it, and the walls are around it too.
+    for kind, key in (("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")):
+        assert one(kind, GIVEN["multi-node"])["spec"][key]["matchLabels"].items() <= labels.items()
 
 
 def test_addresses() -> None:
