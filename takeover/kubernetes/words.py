@@ -28,7 +28,14 @@ def sentences(serving: Serving, *, cluster: str) -> Iterator[str]:
 def change(serving: Serving) -> str:
     """How a change of adapter goes, and for how long requests may fail."""
     minutes = -(-start_limit_s(serving) // 60)
-    kept = "callers of the version before get 404 from pods that have the new one: list it second for one rollout"
+    names = [model.name for model in serving.models]
+    if len({*names}) < len(names):
+        kept = "every pod answers for the version before too"
+    else:
+        kept = (
+            "callers of the version before get 404 from pods that have the new one, unless takeover:previous names it "
+            "(`takeover adapter use` writes it down)"
+        )
     if serving.options.spare_gpu:
         how = "a change starts each new pod beside the old one, on a GPU that must be free, and no request fails"
     elif serving.min_replicas <= 1:
