@@ -62,21 +62,20 @@ def render(
 def serving_of_stack(settings: Settings, root: Path, project: str) -> Serving:
     """What the stack serves, as its preview would have it. Refused for a tier that has no manifests, or without a
     place for the key."""
-    from components.program import build_spec
+    from components.program import build_spec, open_adapters, open_previous
     from takeover.fitting import fit_of_stack
     from takeover.kubernetes import flags_for, serving_for
     from takeover.providers import named_models
-    from takeover.registry import open_source, trained
+    from takeover.registry import trained
     from takeover.tiers import tier
 
     options = _options(settings)
     record = tier(settings.hosting.provider, settings.hosting.cluster)
-    adapters = [
-        open_source(each.source, digest=each.digest, root=root, say=err.print) for each in settings.adapter_sources
-    ]
-    fit = fit_of_stack(settings, [adapter.manifest for adapter in adapters], say=err.print)
-    opened = zip(settings.adapter_sources, adapters, strict=True)
-    models = tuple(trained(source.source, adapter) for source, adapter in opened)
+    adapters = open_adapters(settings, root)
+    previous = open_previous(settings, record, adapters, root)
+    served = [*zip(settings.adapter_sources, adapters, strict=True), *previous]
+    fit = fit_of_stack(settings, [adapter.manifest for _, adapter in served], say=err.print)
+    models = tuple(trained(source.source, adapter) for source, adapter in served)
     models = named_models(record.name, models, options, cluster=record.cluster)
     base = adapters[0].manifest.base
     spec = build_spec(settings, record, base, project=project, stack=settings.stack, fit=fit)

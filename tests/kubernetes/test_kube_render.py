@@ -42,10 +42,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project's folder, in which the registry has one adapter and the base is on no Hub."""
     (tmp_path / "Pulumi.yaml").write_text("name: support\nruntime: python\n")
     monkeypatch.chdir(tmp_path)
-    made = Manifest.model_construct(
-        name="tone", digest=DIGEST, base=BASE, base_revision=BASE[-40:], rank=16, target_modules=("q_proj",)
-    )
-    monkeypatch.setattr("takeover.registry.open_source", lambda *_args, **_more: Adapter(tmp_path, made))
+
+    def opened(_source: str, *, digest: str, **_more: object) -> Adapter:
+        made = Manifest.model_construct(
+            name="tone", digest=digest, base=BASE, base_revision=BASE[-40:], rank=16, target_modules=("q_proj",)
+        )
+        return Adapter(tmp_path, made)
+
+    monkeypatch.setattr("components.program.open_source", opened)
     monkeypatch.setattr("takeover.fitting.fit_of_stack", lambda *_args, **_more: None)
     return tmp_path
 
@@ -71,6 +75,15 @@ def test_a_stack_becomes_a_folder_that_kubectl_takes(project: Path) -> None:
     assert deployment["spec"]["template"]["metadata"]["annotations"]["takeover.dev/digests"] == DIGEST
     assert all(path.read_text().startswith("#") for path in out.iterdir())
     assert "kind: Secret\n" not in "".join(path.read_text() for path in out.iterdir())
+
+
+def test_the_version_before_is_rendered_as_it_is_deployed(project: Path) -> None:
+    before = "sha256:" + "1" * 64
+    previous = f"  takeover:previous:\n    source: hf://acme/tone@{'d' * 40}\n    digest: {before}\n"
+    (project / "Pulumi.prod.yaml").write_text(STACK.format(cluster="kubernetes") + KEY + previous)
+    assert run("--stack", "prod", "--out", "manifests")[0] == 0
+    deployment = yaml.safe_load((project / "manifests" / "deployment.yaml").read_text())
+    assert deployment["metadata"]["annotations"]["takeover.dev/digests"] == f"{DIGEST},{before}"
 
 
 def test_a_stack_that_does_not_say_where_the_key_is_or_has_no_manifests_is_refused(project: Path) -> None:
