@@ -12,11 +12,11 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
-from takeover.errors import AuthError, Refused, VendorError
+from takeover.errors import Refused, VendorError
 from takeover.kubernetes.names import FIELD_MANAGER
 from takeover.providers._http import Patience, Request, Response, send_patiently
 from takeover.providers._kube_access import Access, open_access
-from takeover.providers._kube_errors import kube_error
+from takeover.providers._kube_errors import Denied, kube_error
 
 __all__ = ["KINDS", "Kube", "Object", "opened", "path_of"]
 
@@ -187,14 +187,14 @@ class Kube:
         """As `get`, None too where RBAC says no."""
         try:
             return await self.get(kind, namespace, name)
-        except AuthError:
+        except Denied:
             return None
 
     async def items_if_allowed(self, kind: str, namespace: str, selector: str) -> list[Object]:
         """As `items`, none where RBAC says no."""
         try:
             return await self.items(kind, namespace, selector)
-        except AuthError:
+        except Denied:
             return []
 
     async def pods_if_allowed(self, namespace: str, selector: str) -> list[Object]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from takeover.errors import AuthError, NotReady, Refusals, Refused, TakeoverError, VendorError
+from takeover.errors import NotReady, Refusals, Refused, TakeoverError, VendorError
 from takeover.providers._kube_api import KINDS, Kube, Object
+from takeover.providers._kube_errors import Denied
 from takeover.providers._kube_place import engine_selector, is_ours, ours
 from takeover.providers._kube_rollout import Trouble, rollout_of, troubles_of
 from takeover.providers._kube_seen import template_of
@@ -37,17 +38,17 @@ def _place_of(manifest: Object, namespace: str) -> str:
 async def _try_all(kube: Kube, manifests: Sequence[Object], name: str, namespace: str) -> None:
     """A dry run of each: schema, admission, quota and RBAC as the server has them now. All that is wrong, at once."""
     refusals: list[Refused] = []
-    denied: list[AuthError] = []
+    denied: list[Denied] = []
     for manifest in manifests:
         try:
             await kube.apply(manifest, _place_of(manifest, namespace), dry_run=True)
         except Refused as error:
             refusals.append(error)
-        except AuthError as error:
+        except Denied as error:
             denied.append(error)
     if denied:
         first, others = denied[0], [error.happened for error in denied[1:]]
-        raise AuthError(first.happened, why="\n  ".join([first.why, *others]), fix=first.fix, where=first.where)
+        raise Denied(first.happened, why="\n  ".join([first.why, *others]), fix=first.fix, where=first.where)
     Refusals.raise_if_any(f"{name} cannot be deployed", refusals)
 
 
@@ -105,7 +106,7 @@ async def troubles(kube: Kube, deployment: Object, namespace: str) -> tuple[Trou
     template = template_of(deployment)["metadata"]
     try:
         pods = await kube.items("Pod", namespace, engine_selector(deployment["metadata"]["name"]))
-    except AuthError:
+    except Denied:
         return ()
     return troubles_of([pod for pod in pods if _is_of(pod, template)])
 
@@ -163,7 +164,7 @@ async def left_behind(kube: Kube, name: str, namespace: str, kept: Sequence[Obje
     for kind in [kind for kind in reversed(await kube.kinds()) if kind != "Namespace"]:
         try:
             items = await kube.items(kind, namespace, ours(name))
-        except AuthError as error:
+        except Denied as error:
             if kind in _CORE:
                 raise
             progress("prune", f"{error.happened}: objects of that kind are not looked for")

@@ -13,7 +13,7 @@ from typing import Any
 from takeover.errors import AuthError, NotReady, QuotaError, RateLimited, Refused, TakeoverError, VendorError
 from takeover.providers._http import Request, Response, error_of
 
-__all__ = ["kube_error", "status_of"]
+__all__ = ["Denied", "kube_error", "status_of"]
 
 # `deployments.apps "x" is forbidden: User "u" cannot patch resource "deployments" in API group "apps" in the
 # namespace "n"`, or `... at the cluster scope` (k8s.io/apiserver, endpoints/handlers/responsewriters/errors.go).
@@ -22,6 +22,10 @@ _DENIED = re.compile(
     r'(?: in API group "(?P<group>[^"]*)")?(?: in the namespace "(?P<namespace>[^"]*)")?'
 )
 _LONGEST = 600
+
+
+class Denied(AuthError):
+    """Known, but without the right: where that right is no must, one goes on without."""
 
 
 def status_of(response: Response) -> Mapping[str, Any]:
@@ -73,7 +77,7 @@ def _forbidden(request: Request, subject: str, status: Mapping[str, Any], why: s
     if denied is not None:
         resource = ".".join(part for part in (denied["resource"], denied["group"]) if part)
         where = f"in the namespace {denied['namespace']}" if denied["namespace"] else "in the whole cluster"
-        return AuthError(
+        return Denied(
             f"RBAC of {request.to} lacks the verb {denied['verb']} on {resource} {where} for {denied['user']}",
             why=why,
             fix="Bind a Role with it to that user (docs/paths/production.md has the whole Role).",
@@ -82,7 +86,7 @@ def _forbidden(request: Request, subject: str, status: Mapping[str, Any], why: s
         return QuotaError(f"a ResourceQuota leaves no room for {subject}", why=why, fix="Raise it, or ask for less.")
     if "admission webhook" in why or "ValidatingAdmissionPolicy" in why or "violates PodSecurity" in why:
         return Refused(f"a policy of {request.to} refuses {subject}", why=why, fix=_webhook_fix(why))
-    return AuthError(f"{request.to} forbids {subject}", why=why, fix="Ask whoever runs the cluster.")
+    return Denied(f"{request.to} forbids {subject}", why=why, fix="Ask whoever runs the cluster.")
 
 
 def _missing(request: Request, subject: str, status: Mapping[str, Any], why: str) -> TakeoverError:

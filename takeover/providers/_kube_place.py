@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from takeover.errors import AuthError, NotReady, Refused
+from takeover.errors import NotReady, Refused
 from takeover.kubernetes import Serving, names, start_limit_s
 from takeover.providers._kube_api import Kube, Object, path_of
-from takeover.providers._kube_errors import kube_error
+from takeover.providers._kube_errors import Denied, kube_error
 from takeover.providers._kube_wait import Wait
 from takeover.providers._progress import progress
 from takeover.settings._kubernetes import KubernetesOptions
@@ -119,7 +119,7 @@ async def namespaces_of(kube: Kube, name: str, known: str | None) -> list[str]:
         return [known]
     try:
         found = await kube.items("Deployment", "", ours(name)) + await kube.items("Namespace", "", ours(name))
-    except AuthError:
+    except Denied:
         return list(dict.fromkeys((name, kube.access.namespace)))
     places = [each["metadata"].get("namespace") or each["metadata"]["name"] for each in found]
     return list(dict.fromkeys([*places, name, kube.access.namespace]))
@@ -172,7 +172,7 @@ async def read_key(kube: Kube, options: KubernetesOptions, name: str, namespace:
     """What the pods take as their key; None where it is not there, or not for us to read."""
     try:
         found = await kube.get("Secret", namespace, _secret_of(options, name))
-    except AuthError:
+    except Denied:
         return None
     value = ((found or {}).get("data") or {}).get(names.API_KEY)
     return _decoded(value) if value else None

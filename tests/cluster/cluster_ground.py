@@ -18,7 +18,7 @@ from takeover.providers._base import TrainedModel
 sys.path.append(str(Path(__file__).parents[1] / "kubernetes"))
 from kube_servings import BASE, GIVEN, NAME, Given, trained
 
-__all__ = ["BASE", "GIVEN", "NAME", "Given", "Live", "free_gpus", "live", "trained", "wrong"]
+__all__ = ["BASE", "GIVEN", "NAME", "Given", "Live", "free_gpus", "live", "quick", "trained", "wrong"]
 
 
 def wrong(name: str = "tone") -> TrainedModel:

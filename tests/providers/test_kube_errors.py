@@ -10,7 +10,7 @@ import pytest
 
 from takeover.errors import AuthError, NotReady, QuotaError, RateLimited, Refused, TakeoverError, VendorError
 from takeover.providers._http import Request, Response
-from takeover.providers._kube_errors import kube_error
+from takeover.providers._kube_errors import Denied, kube_error
 
 REQUEST = Request("PATCH", "https://10.0.0.1:6443/apis/apps/v1/namespaces/llm/deployments/chat", "the cluster")
 
@@ -126,7 +126,8 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_an_answer_becomes_the_error_that_it_means(case: Case) -> None:
     error = kube_error(Response(case.status, case.body, case.headers), REQUEST, "Deployment chat")
-    assert type(error) is case.error
+    assert isinstance(error, case.error)
+    assert isinstance(error, Denied) == (case.status == 403 and case.error is AuthError)
     assert [words for words in case.said if words not in str(error)] == []
 
 
