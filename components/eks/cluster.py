@@ -57,6 +57,7 @@ class EksCluster(pulumi.ComponentResource):
         profile = iam.InstanceProfile(f"{name}-node", role=node_role.name, opts=below)
         self.facts = ClusterFacts(
             name=plane.name,
+            version=plane.version,
             region=options.region,
             cidr=options.vpc.cidr,
             endpoint=plane.endpoint,

@@ -22,6 +22,7 @@ class ClusterFacts:
     """A cluster. `private_subnets` has the ids of each zone."""
 
     name: Text
+    version: Text
     region: str
     cidr: str
     endpoint: Text
@@ -40,6 +41,7 @@ class ClusterFacts:
         return {
             "schemaVersion": 1,
             "name": self.name,
+            "version": self.version,
             "region": self.region,
             "cidr": self.cidr,
             "endpoint": self.endpoint,
@@ -68,9 +70,7 @@ def shared_cluster(options: EksOptions) -> ClusterFacts:
         "vpc.cidr": options.vpc.cidr,
     }
     told = (
-        pulumi.StackReference(stack)
-        .require_output("cluster")
-        .apply(lambda it: _as_told(it, stack, wanted, options.zones))
+        pulumi.StackReference(stack).get_output("cluster").apply(lambda it: _as_told(it, stack, wanted, options.zones))
     )
 
     def text(key: str) -> Text:
@@ -81,6 +81,7 @@ def shared_cluster(options: EksOptions) -> ClusterFacts:
 
     return ClusterFacts(
         name=text("name"),
+        version=text("version"),
         region=options.region,
         cidr=options.vpc.cidr,
         endpoint=text("endpoint"),
@@ -96,7 +97,16 @@ def shared_cluster(options: EksOptions) -> ClusterFacts:
     )
 
 
-def _as_told(told: Mapping[str, Any], stack: str, wanted: Mapping[str, str], zones: Sequence[str]) -> Mapping[str, Any]:
+def _as_told(
+    told: Mapping[str, Any] | None, stack: str, wanted: Mapping[str, str], zones: Sequence[str]
+) -> Mapping[str, Any]:
+    if told is None:
+        where = join("eks", "clusterStack")
+        raise WrongSetting(
+            f"{where} is {stack}, which exports no cluster.",
+            fix="`takeover up` it first: it is a stack whose takeover:eks has role: cluster.",
+            where=where,
+        )
     for key, value in wanted.items():
         there = told[key.rpartition(".")[2]]
         if there != value:

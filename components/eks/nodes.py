@@ -72,6 +72,7 @@ def system_group(
         node_role_arn=role,
         subnet_ids=subnets,
         ami_type=_PLAIN_AMI[options.ami],
+        version=cluster.version,
         instance_types=[options.system_instance_type],
         labels={POOL_LABEL: "system"},
         launch_template=_version(template),
@@ -108,6 +109,8 @@ def gpu_groups(
             node_role_arn=facts.node_role,
             subnet_ids=facts.private_subnets[zone],
             ami_type=_GPU_AMI[options.ami],
+            # Nodes follow the cluster's Kubernetes, one by one, unless an image is named: that is of one version.
+            version=facts.version if options.ami_version is None else None,
             release_version=options.ami_version,
             capacity_type=options.capacity_type,
             instance_types=[options.instance_type],

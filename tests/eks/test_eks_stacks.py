@@ -191,3 +191,8 @@ def test_a_shared_cluster_that_is_another_one_is_refused_in_the_preview(key: str
     with pytest.raises(WrongSetting) as caught:
         serve_run(ON_SHARED, shared={**SHARED, key: value}, preview=True)
     assert str(caught.value).startswith(said)
+
+
+def test_a_stack_that_made_no_cluster_is_refused_in_the_preview() -> None:
+    with pytest.raises(WrongSetting, match="which exports no cluster"):
+        serve_run(ON_SHARED, shared=None, preview=True)

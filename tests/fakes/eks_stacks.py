@@ -41,6 +41,7 @@ MINIMAL: Mapping[str, Any] = {
 SHARED: Mapping[str, Any] = {
     "schemaVersion": 1,
     "name": "shared",
+    "version": "1.35",
     "region": "eu-central-1",
     "cidr": "10.64.0.0/16",
     "endpoint": "https://shared.eks.example",
@@ -74,7 +75,7 @@ def spec(**changes: Any) -> EndpointSpec:
     return EndpointSpec(**{**given, **changes})
 
 
-def outputs(shared: Mapping[str, Any] = SHARED) -> Outputs:
+def outputs(shared: Mapping[str, Any] | None = SHARED) -> Outputs:
     """What AWS fills in: addresses, ids of what EKS makes beside, and the other stack's outputs."""
     return {
         "aws:eks/cluster:Cluster": lambda name, inputs: {
@@ -94,7 +95,10 @@ def outputs(shared: Mapping[str, Any] = SHARED) -> Outputs:
         "kubernetes:networking.k8s.io/v1:Ingress": lambda _name, _inputs: {
             "status": {"loadBalancer": {"ingress": [{"hostname": "k8s-x.elb.amazonaws.com"}]}}
         },
-        "pulumi:pulumi:StackReference": lambda name, _: {"name": name, "outputs": {"cluster": dict(shared)}},
+        "pulumi:pulumi:StackReference": lambda name, _: {
+            "name": name,
+            "outputs": {"cluster": shared} if shared else {},
+        },
     }
 
 
@@ -132,7 +136,7 @@ def serve_run(
     *,
     models: Sequence[TrainedModel] = (model(),),
     pods: Mapping[str, Any] = MappingProxyType({}),
-    shared: Mapping[str, Any] = SHARED,
+    shared: Mapping[str, Any] | None = SHARED,
     protect: bool = True,
     preview: bool = False,
 ) -> Run:

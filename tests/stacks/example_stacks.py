@@ -29,6 +29,7 @@ BASE = "hub:meta-llama/Llama-3.1-8B-Instruct@0e9e39f249a16976918f6564b8830bc894c
 _CLUSTER = {
     "schemaVersion": 1,
     "name": "shared",
+    "version": "1.35",
     "region": "us-east-1",
     "cidr": "10.64.0.0/16",
     "endpoint": "https://shared.eks.example",
