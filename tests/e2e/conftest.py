@@ -70,6 +70,11 @@ class ScratchProject:
             start_new_session=True,
         )
 
+    def serve_by_stand_in(self) -> None:
+        """For a test in which it does not matter what serves: it is there at once, and imports no torch."""
+        stand_in = ROOT / "tests" / "fakes" / "local_server.py"
+        self.environment["TAKEOVER_LOCAL_SERVER"] = f"{sys.executable} {stand_in}"
+
     def outputs(self) -> dict[str, Any]:
         done = self.takeover("outputs", "--stack", "dev", "--json", "--show-secrets")
         found: dict[str, Any] = json.loads(done.stdout)
@@ -81,7 +86,7 @@ class ScratchProject:
         found = []
         for process in psutil.process_iter(["cmdline"]):
             line = process.info["cmdline"] or []
-            if "serving.local" in line and any(home in word for word in line):
+            if "--state-dir" in line and any(home in word for word in line):
                 found.append(process)
         return found
 

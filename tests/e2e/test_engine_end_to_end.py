@@ -94,6 +94,7 @@ def test_an_engine_killed_in_the_middle_of_up_leaves_one_server_after_the_next_u
 
 def test_a_second_up_at_the_same_time_is_refused_and_harms_nothing(project: ScratchProject, first: Adapter) -> None:
     project.use(first)
+    project.serve_by_stand_in()
     running = project.start("up", "--stack", "dev")
     locks = Path(project.environment["TAKEOVER_HOME"]) / "state"
     end = time.monotonic() + 30
