@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
-from pulumi_aws import iam
+from pulumi_aws import eks, iam
 
 from components.eks.addons import CHARTS, addons_after_nodes, addons_before_nodes, optional_charts, release
 from components.eks.autoscaling import install_autoscaler, install_karpenter
 from components.eks.control_plane import access_entries, control_plane
 from components.eks.facts import ClusterFacts, kubeconfig
 from components.eks.ingress import install_load_balancer_controller
-from components.eks.network import given_network, own_network
+from components.eks.network import Network, given_network, own_network
 from components.eks.nodes import system_group
-from components.eks.roles import service_role
+from components.eks.roles import Role, service_role
 from takeover.aws.eks_policies import NODE_POLICIES
 from takeover.settings._eks import EksOptions
 
@@ -44,48 +44,67 @@ class EksCluster(pulumi.ComponentResource):
         below = pulumi.ResourceOptions(parent=self, provider=self.aws)
         network = own_network(name, name, options, below) if options.vpc.vpc_id is None else given_network(options)
         plane = control_plane(name, options, network, below, protect=protect)
-        access_entries(name, plane, options.access_entries, below)
+        entries = access_entries(name, plane, options.access_entries, below)
         node_role = service_role(f"{name}-node", "ec2.amazonaws.com", NODE_POLICIES, below)
-        first = addons_before_nodes(name, plane, below)
-        subnets = pulumi.Output.all(*network.private.values()).apply(
-            lambda zones: [each for it in zones for each in it]
-        )
-        waited = pulumi.ResourceOptions.merge(below, pulumi.ResourceOptions(depends_on=first))
-        nodes = system_group(name, plane, options, subnets, node_role.arn, waited)
-        on_nodes = pulumi.ResourceOptions.merge(below, pulumi.ResourceOptions(depends_on=[nodes]))
-        basics = addons_after_nodes(name, plane, options, on_nodes)
-        profile = iam.InstanceProfile(f"{name}-node", role=node_role.name, opts=below)
-        self.facts = ClusterFacts(
-            name=plane.name,
-            version=plane.version,
-            region=options.region,
-            cidr=options.vpc.cidr,
-            endpoint=plane.endpoint,
-            certificate_authority=plane.certificate_authority.data,
-            vpc_id=network.vpc_id,
-            security_group=plane.vpc_config.cluster_security_group_id,
-            private_subnets=network.private,
-            public_subnets=network.public,
-            node_role=node_role.arn,
-            instance_profile=profile.name,
-            autoscaler=options.autoscaler,
-            ami=options.ami,
-        )
-        self.kubernetes = kubernetes_provider(name, self.facts, pulumi.ResourceOptions(parent=self))
-        charts = pulumi.ResourceOptions(parent=self, provider=self.kubernetes)
-        parts = [install_load_balancer_controller(name, plane, network.vpc_id, options, basics, below, charts)]
-        after = pulumi.ResourceOptions.merge(charts, pulumi.ResourceOptions(depends_on=basics))
-        if options.ami == "al2023":
-            # Bottlerocket has the device plugin in it; a second one would offer every GPU twice.
-            parts.append(release("device-plugin", CHARTS["device-plugin"], {}, after))
-        if options.autoscaler == "karpenter":
-            parts.append(install_karpenter(name, plane, node_role.arn, options, basics, below, charts))
-        elif options.autoscaler == "cluster-autoscaler":
-            parts.append(install_autoscaler(name, plane, options, basics, below, charts))
-        parts += optional_charts(options.install or (), after)
         # What a further node needs, and what pods need.
-        self.for_nodes, self.for_pods = first, [*basics, *parts]
+        self.for_nodes = addons_before_nodes(name, plane, below)
+        waited = pulumi.ResourceOptions.merge(below, pulumi.ResourceOptions(depends_on=self.for_nodes))
+        nodes = system_group(name, plane, options, network.all_private, node_role.arn, waited)
+        on_nodes = pulumi.ResourceOptions.merge(below, pulumi.ResourceOptions(depends_on=[nodes]))
+        self.for_pods = addons_after_nodes(name, plane, options, on_nodes)
+        self.facts = _facts(
+            plane, network, node_role, iam.InstanceProfile(f"{name}-node", role=node_role.name, opts=below), options
+        )
+        # Whoever unmakes the cluster needs the rights until the last object in it is gone.
+        reached = pulumi.ResourceOptions(parent=self, depends_on=entries)
+        self.kubernetes = kubernetes_provider(name, self.facts, reached)
+        charts = pulumi.ResourceOptions(parent=self, provider=self.kubernetes)
+        self.for_pods += _controllers(name, plane, network, node_role.arn, options, self.for_pods, below, charts)
         self.register_outputs({"cluster": self.facts.outputs()})
+
+
+def _facts(
+    plane: eks.Cluster, network: Network, node_role: Role, profile: iam.InstanceProfile, options: EksOptions
+) -> ClusterFacts:
+    return ClusterFacts(
+        name=plane.name,
+        version=plane.version,
+        region=options.region,
+        cidr=options.vpc.cidr,
+        endpoint=plane.endpoint,
+        certificate_authority=plane.certificate_authority.data,
+        vpc_id=network.vpc_id,
+        security_group=plane.vpc_config.cluster_security_group_id,
+        private_subnets=network.private,
+        public_subnets=network.public,
+        node_role=node_role.arn,
+        instance_profile=profile.name,
+        autoscaler=options.autoscaler,
+        ami=options.ami,
+    )
+
+
+def _controllers(
+    name: str,
+    plane: eks.Cluster,
+    network: Network,
+    node_role: pulumi.Output[str],
+    options: EksOptions,
+    basics: Sequence[pulumi.Resource],
+    below: pulumi.ResourceOptions,
+    charts: pulumi.ResourceOptions,
+) -> list[pulumi.Resource]:
+    """What runs on the system nodes by a chart: load balancers, GPUs, more nodes, and what the pods want."""
+    after = pulumi.ResourceOptions.merge(charts, pulumi.ResourceOptions(depends_on=list(basics)))
+    made = [install_load_balancer_controller(name, plane, network.vpc_id, options, basics, below, charts)]
+    if options.ami == "al2023":
+        # Bottlerocket has the device plugin in it; a second one would offer every GPU twice.
+        made.append(release("device-plugin", CHARTS["device-plugin"], {}, after))
+    if options.autoscaler == "karpenter":
+        made.append(install_karpenter(name, plane, node_role, options, basics, below, charts))
+    elif options.autoscaler == "cluster-autoscaler":
+        made.append(install_autoscaler(name, plane, options, basics, below, charts))
+    return made + optional_charts(options.install or (), after)
 
 
 def aws_provider(

@@ -27,9 +27,6 @@ def control_plane(
         retention_in_days=options.logs.retention_days,
         opts=opts,
     )
-    subnets = pulumi.Output.all(*network.private.values()).apply(
-        lambda zones: [each for zone in zones for each in zone]
-    )
     public = list(options.api_public_cidrs)
     more = pulumi.ResourceOptions(
         protect=protect,
@@ -42,7 +39,7 @@ def control_plane(
         version=options.kubernetes_version,
         role_arn=role.arn,
         vpc_config=eks.ClusterVpcConfigArgs(
-            subnet_ids=subnets,
+            subnet_ids=network.all_private,
             endpoint_private_access=True,
             endpoint_public_access=bool(public),
             public_access_cidrs=public or None,
@@ -84,19 +81,22 @@ def _key_arn(
 
 def access_entries(
     name: str, cluster: eks.Cluster, entries: Sequence[AccessEntry], opts: pulumi.ResourceOptions
-) -> None:
+) -> list[pulumi.Resource]:
     """Who else may do what, by EKS's access entries; the old ConfigMap `aws-auth` is not read (mode API)."""
+    given: list[pulumi.Resource] = []
     for entry in entries:
         each = f"{name}-{entry.principal.rpartition('/')[2]}"
         made = eks.AccessEntry(each, cluster_name=cluster.name, principal_arn=entry.principal, opts=opts)
-        eks.AccessPolicyAssociation(
+        scope = eks.AccessPolicyAssociationAccessScopeArgs(
+            type="namespace" if entry.namespaces else "cluster", namespaces=list(entry.namespaces) or None
+        )
+        right = eks.AccessPolicyAssociation(
             each,
             cluster_name=cluster.name,
             principal_arn=made.principal_arn,
             policy_arn=ACCESS_POLICIES[entry.policy],
-            access_scope=eks.AccessPolicyAssociationAccessScopeArgs(
-                type="namespace" if entry.namespaces else "cluster",
-                namespaces=list(entry.namespaces) or None,
-            ),
+            access_scope=scope,
             opts=opts,
         )
+        given.append(right)
+    return given

@@ -27,6 +27,11 @@ class Network:
     public: pulumi.Output[list[str]]
     routes: Sequence[pulumi.Resource] = ()
 
+    @property
+    def all_private(self) -> pulumi.Output[list[str]]:
+        """The private subnets of all zones."""
+        return pulumi.Output.all(*self.private.values()).apply(lambda zones: [each for it in zones for each in it])
+
 
 def given_network(options: EksOptions) -> Network:
     """The subnets that the settings name. Nothing of them is changed, no tag either."""
@@ -104,8 +109,12 @@ def _gates(
         tags={"Name": f"{name}-public"},
         opts=opts,
     )
-    for zone, subnet in public.items():
-        ec2.RouteTableAssociation(f"{name}-public-{zone}", route_table_id=table.id, subnet_id=subnet.id, opts=opts)
+    routes = {
+        zone: ec2.RouteTableAssociation(
+            f"{name}-public-{zone}", route_table_id=table.id, subnet_id=subnet.id, opts=opts
+        )
+        for zone, subnet in public.items()
+    }
     made: dict[str, ec2.NatGateway] = {}
     for zone in list(public) if per_zone else list(public)[:1]:
         address = ec2.Eip(f"{name}-nat-{zone}", domain="vpc", tags={"Name": f"{name}-nat-{zone}"}, opts=opts)
@@ -114,7 +123,8 @@ def _gates(
             allocation_id=address.allocation_id,
             subnet_id=public[zone].id,
             tags={"Name": f"{name}-{zone}"},
-            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[gateway])),
+            # Unmade before its own way out: the controller needs it until the last load balancer is gone.
+            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[gateway, routes[zone]])),
         )
     only = next(iter(made.values()))
     return {zone: made.get(zone, only) for zone in public}

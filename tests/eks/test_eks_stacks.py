@@ -164,6 +164,21 @@ def test_protected_in_production_and_not_where_it_is_not_asked_for() -> None:
     )
 
 
+def test_nothing_is_unmade_while_the_controller_still_needs_it() -> None:
+    """An Ingress hangs where its controller has lost network or rights: the order of unmaking is that of `after`."""
+    run = run_of("full")
+    (gate,) = run.of("aws:ec2/natGateway:NatGateway")
+    assert "takeover-prod-public-eu-central-1a" in gate.after
+    (plane,) = run.of("aws:eks/cluster:Cluster")
+    assert {f"takeover-prod-private-eu-central-1{zone}" for zone in "abc"} < set(plane.after)
+    (api,) = run.of("pulumi:providers:kubernetes")
+    assert {"takeover-prod-platform", "takeover-prod-team"} < set(api.after)
+    (ingress,) = run.of("kubernetes:networking.k8s.io/v1:Ingress")
+    assert {"load-balancer", "deployment"} < set(ingress.after)
+    system = next(each for each in run.of("aws:eks/nodeGroup:NodeGroup") if each.name.endswith("-system"))
+    assert {"takeover-prod-vpc-cni", "takeover-prod-node-AmazonEKSWorkerNodePolicy"} < set(system.after)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_chart_gives_up_after_pulumi_s_five_minutes(name: str) -> None:
     assert {each.timeouts["create"] for each in run_of(name).of("kubernetes:helm.sh/v3:Release")} <= {"40m"}
