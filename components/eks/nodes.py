@@ -13,10 +13,10 @@ from components.eks.facts import ClusterFacts
 from components.eks.layout import GPU_TAINT, POOL_LABEL, gpu_labels, per_zone
 from takeover.settings._eks import EksOptions
 
-__all__ = ["data_device", "gpu_groups", "metadata_options", "system_group"]
+__all__ = ["GPU_AMI", "PLAIN_AMI", "data_device", "fast_pull_data", "gpu_groups", "metadata_options", "system_group"]
 
-_GPU_AMI = {"al2023": "AL2023_x86_64_NVIDIA", "bottlerocket": "BOTTLEROCKET_x86_64_NVIDIA"}
-_PLAIN_AMI = {"al2023": "AL2023_x86_64_STANDARD", "bottlerocket": "BOTTLEROCKET_x86_64"}
+GPU_AMI = {"al2023": "AL2023_x86_64_NVIDIA", "bottlerocket": "BOTTLEROCKET_x86_64_NVIDIA"}
+PLAIN_AMI = {"al2023": "AL2023_x86_64_STANDARD", "bottlerocket": "BOTTLEROCKET_x86_64"}
 
 # FastImagePull: nodeadm's feature gate, and Bottlerocket's snapshotter (facts, B1; read 2026-11-24).
 _NODEADM = """\
@@ -71,7 +71,7 @@ def system_group(
         cluster_name=cluster.name,
         node_role_arn=role,
         subnet_ids=subnets,
-        ami_type=_PLAIN_AMI[options.ami],
+        ami_type=PLAIN_AMI[options.ami],
         version=cluster.version,
         instance_types=[options.system_instance_type],
         labels={POOL_LABEL: "system"},
@@ -108,7 +108,7 @@ def gpu_groups(
             cluster_name=facts.name,
             node_role_arn=facts.node_role,
             subnet_ids=facts.private_subnets[zone],
-            ami_type=_GPU_AMI[options.ami],
+            ami_type=GPU_AMI[options.ami],
             # Nodes follow the cluster's Kubernetes, one by one, unless an image is named: that is of one version.
             version=facts.version if options.ami_version is None else None,
             release_version=options.ami_version,
