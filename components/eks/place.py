@@ -73,7 +73,7 @@ def make_place(
             cluster_name=facts.name,
             namespace=namespace,
             service_account=service_account,
-            policy=adapter_reader(folders),
+            policy=adapter_reader(folders, region=options.region, key_arn=options.adapter_key_arn),
             opts=in_aws,
         )
         ready.append(role)

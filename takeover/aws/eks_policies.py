@@ -85,13 +85,17 @@ def cluster_autoscaler(region: str, cluster: str) -> dict[str, Any]:
     )
 
 
-def adapter_reader(folders: Sequence[str]) -> dict[str, Any]:
+def adapter_reader(folders: Sequence[str], *, region: str, key_arn: str | None = None) -> dict[str, Any]:
     """What serving pods may read: every version of their own adapters (`bucket/key/name` each), nothing beside them.
 
     Every version, since pods of the version before are started anew while an update or a roll-back runs. Nothing is
-    listed: the pod knows the names of its files.
+    listed: the pod knows the names of its files. `key_arn` is the bucket's KMS key, which S3 alone uses for them.
     """
-    return policy_document(allow("ReadAdapters", ["s3:GetObject"], [f"arn:aws:s3:::{folder}/*" for folder in folders]))
+    by_s3 = {"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}}
+    return policy_document(
+        allow("ReadAdapters", ["s3:GetObject"], [f"arn:aws:s3:::{folder}/*" for folder in folders]),
+        *([allow("ReadEncrypted", ["kms:Decrypt"], key_arn, when=by_s3)] if key_arn is not None else []),
+    )
 
 
 def flow_logs(group_arn: str) -> dict[str, Any]:

@@ -91,6 +91,8 @@ class EksOptions(_Strict):
     capacity_type: Literal["ON_DEMAND", "SPOT"] = "ON_DEMAND"
     ami_version: str | None = None
     fast_image_pull: bool = False
+    # The KMS key of the bucket with the adapters, where it is not S3's own.
+    adapter_key_arn: str | None = None
     scheme: Literal["internal", "internet-facing", "none"] = "internal"
     hostname: str | None = None
     certificate_arn: str | None = None

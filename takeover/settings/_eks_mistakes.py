@@ -54,6 +54,7 @@ _OF_SERVING = frozenset(
         "capacity_type",
         "ami_version",
         "fast_image_pull",
+        "adapter_key_arn",
         "scheme",
         "hostname",
         "certificate_arn",
@@ -183,6 +184,8 @@ def _machine_mistakes(options: EksOptions, hosting: Hosting | None) -> Iterator[
     if options.cluster_stack is not None and len(set(options.zones)) < 2:
         said = "must name two zones or more that the cluster stands in, for this stack's nodes."
         yield wrong("zones", said, fix="They are among the cluster stack's zones.")
+    if options.adapter_key_arn is not None:
+        yield from arn_mistakes("adapterKeyArn", options.adapter_key_arn, "kms", "key/", options.region)
     yield from _capacity_mistakes(options, hosting)
     yield from _image_mistakes(options)
 

@@ -19,6 +19,8 @@ from takeover.errors import Refused
 from takeover.kubernetes import manifests
 from takeover.settings._eks import EksOptions
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:pulumi_aws")
+
 ROOT = Path(__file__).parents[2]
 ALB = "alb.ingress.kubernetes.io/"
 

@@ -25,6 +25,7 @@ REGION, CLUSTER = "eu-central-1", "takeover-prod"
 NODE_ROLE = "arn:aws:iam::123456789012:role/node"
 QUEUE = "arn:aws:sqs:eu-central-1:123456789012:takeover-prod-interruptions"
 LOGS = "arn:aws:logs:eu-central-1:123456789012:log-group:/takeover/takeover-prod/flow"
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a"
 EC2 = "arn:aws:ec2:eu-central-1:123456789012"
 AUTOSCALING = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:uuid:autoScalingGroupName/eks-gpu"
 
@@ -123,10 +124,18 @@ CASES = (
     ),
     Case(
         "pods that fetch two adapters of one bucket",
-        adapter_reader(["weights/a/tone", "weights/a/other"]),
+        adapter_reader(["weights/a/tone", "weights/a/other"], region=REGION),
         [
             *calls("s3:GetObject", "arn:aws:s3:::weights/a/tone/sha256:aa/adapter_config.json"),
             *calls("s3:GetObject", "arn:aws:s3:::weights/a/other/sha256:bb/adapter_model.safetensors"),
+        ],
+    ),
+    Case(
+        "pods that fetch from a bucket with a key of its own",
+        adapter_reader(["weights/tone"], region=REGION, key_arn=KEY),
+        [
+            *calls("s3:GetObject", "arn:aws:s3:::weights/tone/sha256:aa/adapter_config.json"),
+            Call("kms:Decrypt", KEY, {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}),
         ],
     ),
     Case(
@@ -170,10 +179,11 @@ FORBIDDEN = (
     ),
     Case(
         "another adapter, a neighbour whose name begins alike, and writing",
-        adapter_reader(["weights/a/tone"]),
+        adapter_reader(["weights/a/tone"], region=REGION, key_arn=KEY),
         [
             Call("s3:GetObject", "arn:aws:s3:::weights/a/other/manifest.json"),
             Call("s3:GetObject", "arn:aws:s3:::weights/a/tone-2/manifest.json"),
+            Call("kms:Decrypt", KEY),
             Call("s3:PutObject", "arn:aws:s3:::weights/a/tone/manifest.json"),
             Call("s3:ListBucket", "arn:aws:s3:::weights", {"s3:prefix": "a/tone/"}),
         ],

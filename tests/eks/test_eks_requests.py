@@ -16,6 +16,8 @@ from moto import mock_aws
 from components.eks.nodes import GPU_AMI, PLAIN_AMI
 from takeover.settings._eks import EksOptions
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:pulumi_aws")
+
 EKS = ServiceModel(Loader().load_service_model("eks", "service-2"))
 
 

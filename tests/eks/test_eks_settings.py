@@ -103,6 +103,12 @@ CASES = (
     Case("no certificate", {"certificateArn": None}, "certificateArn", "TLS only"),
     Case("no ARN", {"certificateArn": "0a1b"}, "certificateArn", "must be the ARN of a acm certificate"),
     Case("a key elsewhere", {"kmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0a"}, "kmsKeyArn", "us-east-1"),
+    Case(
+        "a bucket's key elsewhere",
+        {"adapterKeyArn": "arn:aws:kms:us-east-1:123456789012:key/0a"},
+        "adapterKeyArn",
+        "us-east-1",
+    ),
     Case("an alias", {"kmsKeyArn": "alias/mine"}, "kmsKeyArn", "must be the ARN of a kms key"),
     Case("no hostname", {"hostname": None}, "hostname", "a certificate is for a name"),
     Case("an address as hostname", {"hostname": "https://x.org"}, "hostname", "must be a host's name"),

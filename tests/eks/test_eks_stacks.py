@@ -19,6 +19,8 @@ from fakes.pulumi_recorder import Recorded, Run, as_yaml, compare
 from takeover.aws.eks_policies import load_balancer_controller
 from takeover.settings._raw import WrongSetting
 
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:pulumi_aws")
+
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 REWRITE = os.environ.get("TAKEOVER_REWRITE") == "1"
 
