@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -25,8 +27,16 @@ class ZoneNetworks:
 
 
 def cluster_name(project: str, stack: str) -> str:
-    """The cluster's name in AWS: fixed, since tags, policies and kubeconfigs are made of it."""
-    return f"{project}-{stack}"[:100].rstrip("-")
+    """The cluster's name in AWS: fixed, since tags, policies and kubeconfigs are made of it.
+
+    Karpenter's objects are called so too, and must have small letters, digits and dashes; IAM's roles have 64
+    characters, of which the longest suffix and Pulumi's own take 27. What does not fit has a mark of the whole.
+    """
+    whole = f"{project}-{stack}"
+    plain = re.sub(r"[^a-z0-9-]+", "-", whole.lower()).strip("-")
+    if plain == whole and len(whole) <= 36:
+        return whole
+    return f"{plain[:27].rstrip('-')}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
 def parted(cidr: str, zones: Sequence[str]) -> tuple[ZoneNetworks, ...]:
