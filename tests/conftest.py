@@ -20,6 +20,8 @@ _OF_OTHERS = (
     "ignore:Use 'content=<...>' to upload raw bytes:DeprecationWarning",
     # peft 0.21 asks transformers 5.24 for the attribute's old name.
     "ignore:.is_gradient_checkpointing. is deprecated:FutureWarning",
+    # pulumi_aws's own classes, when all of a module is looked at.
+    "ignore:.* has been deprecated in favor of:DeprecationWarning:pulumi_aws",
 )
 
 
