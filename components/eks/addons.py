@@ -109,8 +109,13 @@ def addons_before_nodes(name: str, cluster: eks.Cluster, opts: pulumi.ResourceOp
 def addons_after_nodes(
     name: str, cluster: eks.Cluster, options: EksOptions, opts: pulumi.ResourceOptions
 ) -> list[pulumi.Resource]:
-    """What runs on the system nodes: names, the metrics that HPAs read, and volumes where they are wanted."""
-    made: list[pulumi.Resource] = [_addon(name, each, cluster, opts) for each in ("coredns", "metrics-server")]
+    """Names, the metrics that HPAs read, and volumes where they are wanted.
+
+    And the agent by which EKS sees a broken GPU (NVIDIA's XID errors in the kernel's log): without it node repair knows
+    only nodes that are not ready (docs.aws.amazon.com/eks/latest/userguide/node-health.html, read 2026-11-25).
+    """
+    names = ("coredns", "metrics-server", "eks-node-monitoring-agent")
+    made: list[pulumi.Resource] = [_addon(name, each, cluster, opts) for each in names]
     if options.ebs_volumes:
         role = pod_role(
             f"{name}-ebs-csi",
