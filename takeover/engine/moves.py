@@ -6,14 +6,14 @@ resource/deploy/step_executor.go, `stackOutputsEvent`). Applications would ask a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from takeover.engine.project import Project, stack_file
 from takeover.engine.state import read_state
-from takeover.errors import TakeoverError
+from takeover.errors import Refused, TakeoverError
 
-__all__ = ["left_behind", "of_other_tiers"]
+__all__ = ["left_behind", "of_other_tiers", "require_unprotected"]
 
 _STACK, _COMPONENTS, _ENDPOINT = "pulumi:pulumi:Stack", "takeover:hosting:", "takeover:index:Endpoint"
 
@@ -21,16 +21,33 @@ _STACK, _COMPONENTS, _ENDPOINT = "pulumi:pulumi:Stack", "takeover:hosting:", "ta
 def left_behind(project: Project, stack: str) -> list[str]:
     """The URNs of what the stack has on another tier than its settings name; empty where it does not move.
 
-    What is wrong with settings or state is none of this function's business: the operation itself tells it.
+    Refused where that is protected: the engine would say so when the new tier is up already. What is wrong with
+    settings or state is none of this function's business: the operation itself tells it.
     """
     from takeover.settings import settings_from_stack_file
     from takeover.tiers import tier
 
     try:
         hosting = settings_from_stack_file(stack_file(project.root, stack)).hosting
-        return of_other_tiers(read_state(project, stack), tier(hosting.provider, hosting.cluster).row)
+        row, state = tier(hosting.provider, hosting.cluster).row, read_state(project, stack)
     except TakeoverError:
         return []
+    behind = of_other_tiers(state, row)
+    require_unprotected(state, behind, stack)
+    return behind
+
+
+def require_unprotected(state: Mapping[str, Any], urns: Sequence[str], stack: str) -> None:
+    """Refused, with the way, where one of these must not be deleted. Pure."""
+    if any(each.get("protect") and each["urn"] in urns for each in state.get("resources") or ()):
+        raise Refused(
+            f"the stack {stack} moves to another tier, and what it has now is protected",
+            why="Protection is taken off by the program, which has it only under the provider of before. Nothing was "
+            "changed.",
+            fix=f"Set takeover:hosting.provider back and takeover:hosting.protect: false, run `takeover up --stack "
+            f"{stack}`, and move then.",
+            where="takeover:hosting.protect",
+        )
 
 
 def of_other_tiers(state: Mapping[str, Any], row: str) -> list[str]:

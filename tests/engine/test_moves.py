@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from takeover.engine.moves import of_other_tiers
+from takeover.engine.moves import of_other_tiers, require_unprotected
+from takeover.errors import Refused
 
 STACK = {"urn": "stack", "type": "pulumi:pulumi:Stack", "outputs": {"endpoint": {"provider": "local"}}}
 LOCAL = {"urn": "local", "type": "takeover:hosting:Local", "parent": "stack", "outputs": {"url": "http://127.0.0.1:1"}}
@@ -75,3 +76,10 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_what_is_on_another_tier_is_found_with_all_that_is_below_it(case: Case) -> None:
     assert of_other_tiers({"resources": list(case.resources)}, case.row) == case.want
+
+
+def test_a_move_away_from_what_is_protected_is_refused_before_anything_is_made() -> None:
+    state = {"resources": [STACK, LOCAL, endpoint("local", "local", protect=True)]}
+    require_unprotected(state, [], "prod")
+    with pytest.raises(Refused, match="the stack prod moves to another tier, and what it has now is protected"):
+        require_unprotected(state, of_other_tiers(state, "modal"), "prod")
