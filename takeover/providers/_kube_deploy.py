@@ -17,7 +17,8 @@ from takeover.providers._progress import progress
 __all__ = ["apply_all", "await_rollout", "left_behind", "remove", "troubles"]
 
 # Kinds that every cluster has; a list of another one may be forbidden just because nobody may see it.
-_CORE = frozenset(kind for kind, (version, _) in KINDS.items() if "." not in version or version.endswith("k8s.io/v1"))
+_GROUPS = ("", "apps", "autoscaling", "policy", "networking.k8s.io", "rbac.authorization.k8s.io")
+_CORE = frozenset(kind for kind, (version, _) in KINDS.items() if version.rpartition("/")[0] in _GROUPS)
 _ROLLED = ("Deployment", "LeaderWorkerSet")
 _LONGEST_PAUSE_S = 2.0
 

@@ -80,7 +80,7 @@ def _forbidden(request: Request, subject: str, status: Mapping[str, Any], why: s
         return Denied(
             f"RBAC of {request.to} lacks the verb {denied['verb']} on {resource} {where} for {denied['user']}",
             why=why,
-            fix="Bind a Role with it to that user (docs/paths/production.md has the whole Role).",
+            fix="Bind a Role with it to that user; docs/kubernetes-role.yaml is the whole one.",
         )
     if "exceeded quota" in why:
         return QuotaError(f"a ResourceQuota leaves no room for {subject}", why=why, fix="Raise it, or ask for less.")

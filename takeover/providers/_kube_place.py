@@ -125,10 +125,6 @@ async def namespaces_of(kube: Kube, name: str, known: str | None) -> list[str]:
     return list(dict.fromkeys([*places, name, kube.access.namespace]))
 
 
-def _secret_of(options: KubernetesOptions, name: str) -> str:
-    return options.api_key_secret or names.key_secret(name)
-
-
 async def make_key(kube: Kube, options: KubernetesOptions, name: str, namespace: str, labels: Mapping[str, str]) -> str:
     """The endpoint's key: the Secret that is there, else a new one. "" where External Secrets brings it later.
 
@@ -136,8 +132,8 @@ async def make_key(kube: Kube, options: KubernetesOptions, name: str, namespace:
     """
     if options.external_secret is not None:
         return ""
-    given = os.environ.get(KEY_VARIABLE, "")
-    found = await read_key(kube, options, name, namespace)
+    given, secret = os.environ.get(KEY_VARIABLE, ""), options.api_key_secret or names.key_secret(name)
+    found = await read_key(kube, secret, namespace)
     if options.api_key_secret is not None and found is None:
         raise Refused(
             f"the namespace {namespace} has no Secret {options.api_key_secret} with a value {names.API_KEY}",
@@ -154,7 +150,7 @@ async def make_key(kube: Kube, options: KubernetesOptions, name: str, namespace:
         return key
     response, request = await kube.send("POST", path_of("Secret", namespace), body=manifest)
     if response.status == 409:
-        other = await read_key(kube, options, name, namespace)
+        other = await read_key(kube, secret, namespace)
         return other.get_secret_value() if other else ""
     error = kube_error(response, request, f"Secret {names.key_secret(name)}")
     if error is not None:
@@ -168,12 +164,9 @@ def _secret(name: str, namespace: str, labels: Mapping[str, str], key: str) -> O
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}
 
 
-async def read_key(kube: Kube, options: KubernetesOptions, name: str, namespace: str) -> SecretStr | None:
-    """What the pods take as their key; None where it is not there, or not for us to read."""
-    try:
-        found = await kube.get("Secret", namespace, _secret_of(options, name))
-    except Denied:
-        return None
+async def read_key(kube: Kube, secret: str, namespace: str) -> SecretStr | None:
+    """The key in that Secret; None where it is not there, or not for us to read."""
+    found = await kube.get_if_allowed("Secret", namespace, secret)
     value = ((found or {}).get("data") or {}).get(names.API_KEY)
     return _decoded(value) if value else None
 

@@ -16,6 +16,7 @@ __all__ = [
     "hardware_of",
     "is_ready",
     "is_sglang",
+    "key_secret_of",
     "models_of",
     "served_by",
     "template_of",
@@ -40,6 +41,16 @@ def template_of(workload: Object) -> Object:
         spec["leaderWorkerTemplate"]["leaderTemplate"] if "leaderWorkerTemplate" in spec else spec["template"]
     )
     return found
+
+
+def key_secret_of(workload: Object) -> str | None:
+    """The Secret that the pods take their API key from."""
+    for container in (template_of(workload).get("spec") or {}).get("containers") or []:
+        for variable in container.get("env") or []:
+            reference = (variable.get("valueFrom") or {}).get("secretKeyRef") or {}
+            if reference.get("key") == names.API_KEY:
+                return str(reference["name"])
+    return None
 
 
 def _listed(holder: Object, annotation: str) -> tuple[str, ...]:

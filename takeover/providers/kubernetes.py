@@ -40,6 +40,7 @@ from takeover.providers._kube_seen import (
     hardware_of,
     is_ready,
     is_sglang,
+    key_secret_of,
     models_of,
     served_by,
     template_of,
@@ -116,7 +117,7 @@ class KubernetesProvider:
         workload = await self._look(kube, name, namespace)
         if workload is None:
             raise NotReady(f"{name} was removed by somebody else meanwhile", fix="Deploy it again.")
-        endpoint = await self._seen(kube, workload, serving.options)
+        endpoint = await self._seen(kube, workload)
         await _ask(endpoint)
         kept = [*wanted, {"kind": "Secret", "metadata": {"name": names.key_secret(name)}}]
         left = await left_behind(kube, name, namespace, kept)
@@ -137,7 +138,7 @@ class KubernetesProvider:
                     return found
         return None
 
-    async def _seen(self, kube: Kube, workload: Object, options: KubernetesOptions | None) -> Endpoint:
+    async def _seen(self, kube: Kube, workload: Object) -> Endpoint:
         """The endpoint as the cluster has it now."""
         name, namespace = workload["metadata"]["name"], workload["metadata"]["namespace"]
         ways = [
@@ -149,24 +150,22 @@ class KubernetesProvider:
             provider=self.name,
             url=url_of(*ways),
             models=models_of(template_of(workload)),
-            api_key=await read_key(kube, options or KubernetesOptions(), name, namespace),
+            api_key=await read_key(kube, key_secret_of(workload) or names.key_secret(name), namespace),
             replicas_ready=(workload.get("status") or {}).get("readyReplicas", 0),
             cold_start_measured_ms=cold_start_ms(await kube.pods_if_allowed(namespace, engine_selector(name))),
         )
 
     async def find(self, name: str) -> Endpoint | None:
-        options = self._options(name)
-        async with self._cluster(options) as kube:
+        async with self._cluster(self._options(name)) as kube:
             found = await self._look(kube, name)
-            return await self._seen(kube, found, options) if found else None
+            return await self._seen(kube, found) if found else None
 
     async def describe(self, endpoint: Endpoint) -> Described | None:
-        options = self._options(endpoint.name)
-        async with self._cluster(options) as kube:
+        async with self._cluster(self._options(endpoint.name)) as kube:
             workload = await self._look(kube, endpoint.name, _place_of(endpoint))
             if workload is None:
                 return None
-            seen = await self._seen(kube, workload, options)
+            seen = await self._seen(kube, workload)
             pods = await kube.pods_if_allowed(workload["metadata"]["namespace"], engine_selector(endpoint.name))
             served = served_by(workload, pods)
             reason = await _what_is_wrong(kube, workload)

@@ -10,6 +10,7 @@ from control_plane import ControlPlane
 from kube_http import Answered
 
 from takeover.kubernetes import manifests
+from takeover.providers._kube_api import KINDS
 
 pytestmark = pytest.mark.cluster
 
@@ -43,3 +44,8 @@ def test_a_field_that_the_schema_lacks_is_refused(shared: ControlPlane) -> None:
     deployment["spec"]["template"]["spec"]["terminationGracePeriod"] = 30
     with pytest.raises(Answered, match="terminationGracePeriod: field not declared in schema"):
         shared.kube.apply(deployment)
+
+
+def test_the_provider_knows_every_kind_that_is_written() -> None:
+    written = {(each["kind"], each["apiVersion"]) for given in GIVEN.values() for each in manifests(given.serving())}
+    assert written - {(kind, version) for kind, (version, _) in KINDS.items()} == set()

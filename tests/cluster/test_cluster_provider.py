@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cluster_ground import BASE, NAME, free_gpus, quick, trained, wrong
 from control_plane import ADMIN, ControlPlane, own_address, wait_for
 from fakes.kube_pods import METRICS
@@ -20,6 +23,7 @@ from takeover.providers._progress import reporting
 from takeover.providers.kubernetes import KubernetesProvider
 
 pytestmark = pytest.mark.cluster
+ROLE = Path(__file__).parents[2] / "docs" / "kubernetes-role.yaml"
 OLD, NEW = trained(version=1), trained(version=2)
 
 
@@ -131,22 +135,70 @@ async def test_every_right_that_is_missing_is_told_at_once_before_anything_is_wr
     lacking = ("networkpolicies.networking.k8s.io", "deployments.apps", "poddisruptionbudgets.policy")
     assert [resource for resource in lacking if f"lacks the verb patch on {resource}" not in str(caught.value)] == []
     assert ground.plane.kube.items("/api/v1/namespaces/shared/services") == []
+    unbind(ground.plane, "some")
+
+
+async def test_the_role_of_the_docs_is_enough(ground: Ground) -> None:
+    ground.plane.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shared"}})
+    role = yaml.safe_load(ROLE.read_text().replace("NAMESPACE", "shared"))
+    bind(ground.plane, role["metadata"]["name"], role["rules"])
+    options = {
+        "context": "limited",
+        "namespace": "shared",
+        "monitoring": "prometheus-operator",
+        "prometheus": "http://p:9090",
+    }
+    provider = ground.provider.knowing((OLD,), spec(max_replicas=2, options=options))
+    endpoint = await provider.deploy((OLD,), spec(max_replicas=2, options=options))
+    assert await provider.find(NAME) == endpoint
+    await provider.scale(endpoint, 2)
+    told = await provider.describe(endpoint)
+    assert told is not None
+    assert (told.digests, told.hardware) == ((OLD.digest,), None)
+    with pods_that_answer():
+        assert (await provider.get_metrics(endpoint)).requests == 7
+    await provider.destroy(endpoint)
+    assert await provider.find(NAME) is None
+    unbind(ground.plane, role["metadata"]["name"])
+
+
+async def test_two_deploys_at_once_end_with_one_endpoint(ground: Ground) -> None:
+    first, second = await asyncio.gather(*(ground.provider.deploy((OLD,), spec()) for _ in range(2)))
+    assert first == second
+    found = await ground.provider.find(NAME)
+    assert found == first
+
+
+async def test_a_deploy_waits_for_the_end_of_what_was_destroyed_just_now(ground: Ground) -> None:
+    await ground.provider.deploy((OLD,), spec())
+    ground.plane.kube.delete(f"/api/v1/namespaces/{NAME}")
+    endpoint = await ground.provider.deploy((NEW,), spec())
+    told = await ground.provider.describe(endpoint)
+    assert told is not None
+    assert (told.healthy, told.digests) == (True, (NEW.digest,))
 
 
 def grant(plane: ControlPlane, *resources: tuple[str, str]) -> None:
     """Everything on these resources, to the user `limited` in the namespace `shared`."""
-    api, name = "rbac.authorization.k8s.io", {"name": "some", "namespace": "shared"}
-    rules = [{"apiGroups": [group], "resources": [resource], "verbs": ["*"]} for resource, group in resources]
+    bind(plane, "some", [{"apiGroups": [group], "resources": [each], "verbs": ["*"]} for each, group in resources])
+
+
+def bind(plane: ControlPlane, role: str, rules: list[dict[str, Any]]) -> None:
+    api, name = "rbac.authorization.k8s.io", {"name": role, "namespace": "shared"}
     plane.kube.apply({"apiVersion": f"{api}/v1", "kind": "Role", "metadata": name, "rules": rules})
     plane.kube.apply(
         {
             "apiVersion": f"{api}/v1",
             "kind": "RoleBinding",
             "metadata": name,
-            "roleRef": {"apiGroup": api, "kind": "Role", "name": "some"},
+            "roleRef": {"apiGroup": api, "kind": "Role", "name": role},
             "subjects": [{"kind": "User", "name": "limited", "apiGroup": api}],
         }
     )
+
+
+def unbind(plane: ControlPlane, role: str) -> None:
+    plane.kube.delete(f"/apis/rbac.authorization.k8s.io/v1/namespaces/shared/rolebindings/{role}")
 
 
 async def test_a_namespace_of_somebody_else_is_neither_taken_nor_removed(ground: Ground) -> None:
