@@ -181,6 +181,9 @@ class Store:
         except kubernetes_validate.ValidationError as error:
             field_path = ".".join(str(part) for part in error.absolute_path)
             self.fake.violations.append(f"{key.plural}/{key.name}: {field_path}: {error.message}")
+            if error.validator == "additionalProperties":
+                named = f"/{key.name}; {key.version}, Kind={body['kind']}"
+                return status(500, "", f"failed to create typed patch object ({named}): {error.message}")
             cause = {"field": field_path, "message": error.message, "reason": "FieldValueInvalid"}
             return status(422, "Invalid", f'{body["kind"]} "{key.name}" is invalid', causes=[cause])
         self._found_good[key] = body

@@ -41,7 +41,9 @@ NODES = 'nodes is forbidden: User "ci" cannot list resource "nodes" in API group
 QUOTA = 'pods "chat" is forbidden: exceeded quota: gpus, requested: requests.nvidia.com/gpu=1, used: 2, limited: 2'
 SECURITY = 'pods "chat" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false'
 WEBHOOK = 'admission webhook "validate.kyverno.svc-fail" denied the request: images must come from our registry'
-FIELD = "failed to create typed patch object: .spec.template.spec.oops: field not declared in schema"
+FIELD = (
+    "failed to create typed patch object (llm/chat; apps/v1): .spec.template.spec.oops: field not declared in schema"
+)
 CASES = [
     Case("401 is a credential", 401, status(401, "Unauthorized", "Unauthorized"), AuthError, ("kubeconfig's",)),
     Case(
@@ -100,7 +102,7 @@ CASES = [
         Refused,
         ("spec.replicas: must be at least 0",),
     ),
-    Case("400 of a field that is not there", 400, status(400, "BadRequest", FIELD), Refused, ("spec.oops",)),
+    Case("500 of a field that is not there", 500, status(500, "", FIELD), Refused, ("no such field", "spec.oops")),
     Case(
         "429 keeps the wait",
         429,
