@@ -74,9 +74,9 @@ def settings_page() -> str:
         if key == "adapter":
             parts.append(
                 "`takeover:adapters` is a list of such entries: several adapters on one base, the first the default. "
-                "`takeover:previous` is one such entry, or a list: versions that new servers answer for too, while callers "
-                "may still have yesterday's outputs. `takeover adapter use` notes it where a tier needs it (Kubernetes, "
-                "EKS, SageMaker); the others keep the version before by themselves."
+                "`takeover:previous` is one such entry, or a list: versions that new servers answer for too, while "
+                "callers may still have yesterday's outputs. `takeover adapter use` notes it where a tier needs it "
+                "(Kubernetes, EKS, SageMaker); the others keep the version before by themselves."
             )
     return "\n\n".join(parts) + "\n"
 
