@@ -21,6 +21,9 @@ from takeover.providers._base import EndpointSpec, TrainedModel
 from takeover.providers._progress import reporting
 from takeover.tiers import tier
 
+# What a provider imports only when it is used: each fork would do it again.
+LOADED_LATE = {"takeover.providers.kubernetes": ("kubernetes.client", "kubernetes.config.kube_config")}
+
 
 def deploy(name: str, cluster: str | None, job: dict[str, Any], pipe: int) -> None:
     """One deploy; its steps go through the pipe, one a line."""
@@ -58,7 +61,9 @@ def start(name: str, cluster: str | None, job: dict[str, Any]) -> tuple[int, int
 
 def main() -> None:
     name, _, cluster = sys.argv[1].partition("/")
-    import_module(tier(name, cluster or None).provider.partition(":")[0])
+    provider = tier(name, cluster or None).provider.partition(":")[0]
+    for module in (provider, "tenacity", *LOADED_LATE.get(provider, ())):
+        import_module(module)
     started = [start(name, cluster or None, job) for job in json.load(sys.stdin)]
     ended = []
     for pid, reading in started:
