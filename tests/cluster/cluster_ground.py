@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from control_plane import WRONG_DIGEST, ControlPlane, wait_for
 from kube_http import Object
 
@@ -18,7 +19,7 @@ from takeover.providers._base import TrainedModel
 sys.path.append(str(Path(__file__).parents[1] / "kubernetes"))
 from kube_servings import BASE, GIVEN, NAME, Given, trained
 
-__all__ = ["BASE", "GIVEN", "NAME", "Given", "Live", "free_gpus", "live", "quick", "trained", "wrong"]
+__all__ = ["BASE", "GIVEN", "NAME", "Given", "Live", "free_gpus", "live", "quick", "require_kinds", "trained", "wrong"]
 
 
 def wrong(name: str = "tone") -> TrainedModel:
@@ -87,6 +88,13 @@ def free_gpus(plane: ControlPlane, *namespaces: str) -> None:
         )
     for path in (f"/api/v1/namespaces/{namespace}/pods" for namespace in namespaces):
         wait_for(f"the end of {path}", lambda path=path: not plane.kube.items(path))
+
+
+def require_kinds(plane: ControlPlane, *versions: str) -> None:
+    """Skip where the control plane lacks a definition: KEDA's come with its Go module, others from shared/crds."""
+    for version in versions:
+        if "." in version.partition("/")[0] and plane.kube.get(f"/apis/{version}") is None:
+            pytest.skip(f"no definition of {version} here: the folder shared/crds has it, and is not beside this clone")
 
 
 def live(plane: ControlPlane, *models: TrainedModel, replicas: int = 2) -> Live:

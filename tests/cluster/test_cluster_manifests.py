@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from cluster_ground import GIVEN, NAME, free_gpus
+from cluster_ground import GIVEN, NAME, free_gpus, require_kinds
 from control_plane import ControlPlane
 from kube_http import Answered
 
@@ -27,12 +27,14 @@ def shared(plane: ControlPlane) -> Iterator[ControlPlane]:
 @pytest.mark.parametrize("name", sorted(GIVEN))
 def test_every_manifest_is_taken_with_strict_validation(shared: ControlPlane, name: str) -> None:
     written = manifests(GIVEN[name].serving())
+    require_kinds(shared, *(each["apiVersion"] for each in written))
     taken = [shared.kube.apply(manifest, manager="takeover") for manifest in written]
     assert [each["kind"] for each in taken] == [manifest["kind"] for manifest in written]
 
 
 def test_what_was_written_twice_is_written_once(shared: ControlPlane) -> None:
     written = manifests(GIVEN["full"].serving())
+    require_kinds(shared, *(each["apiVersion"] for each in written))
     first = [shared.kube.apply(manifest, manager="takeover")["metadata"] for manifest in written]
     second = [shared.kube.apply(manifest, manager="takeover")["metadata"] for manifest in written]
     assert [each.get("generation") for each in second] == [each.get("generation") for each in first]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_ground import BASE, NAME, free_gpus, quick, trained, wrong
+from cluster_ground import BASE, NAME, free_gpus, quick, require_kinds, trained, wrong
 from control_plane import ADMIN, ControlPlane, own_address, wait_for
 from fakes.kube_pods import METRICS
 
@@ -140,6 +140,7 @@ async def test_every_right_that_is_missing_is_told_at_once_before_anything_is_wr
 
 async def test_the_role_of_the_docs_is_enough(ground: Ground) -> None:
     ground.plane.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shared"}})
+    require_kinds(ground.plane, "monitoring.coreos.com/v1", "keda.sh/v1alpha1")
     role = yaml.safe_load(ROLE.read_text().replace("NAMESPACE", "shared"))
     bind(ground.plane, role["metadata"]["name"], role["rules"])
     options = {
