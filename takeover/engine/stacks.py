@@ -6,6 +6,7 @@ state are the ones that plain `pulumi` makes in the project's folder.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -173,6 +174,7 @@ class StackDriver:
         """The program, whose exceptions are kept: the engine would turn them into a traceback's text."""
         from pulumi import RunError
 
+        asyncio.get_running_loop().set_exception_handler(_end_in_order)
         try:
             self._program()
         except RunError:
@@ -289,6 +291,21 @@ class StackDriver:
         return f"the state holds {', '.join(names) or 'no resource'}" + (
             f"; begun and not finished: {', '.join(begun)}" if begun else ""
         )
+
+
+def _end_in_order(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """When the engine is gone, end what waits for it.
+
+    The SDK's own handler (pulumi/automation/_server.py, 3.272) stops the loop, even in its clean-up, which
+    is then thrown away unfinished and complains on stderr long after the command's own message.
+    """
+    from grpc import RpcError
+
+    if isinstance(context.get("exception"), RpcError):
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+    else:
+        loop.default_exception_handler(context)
 
 
 def _only_steps(on_line: Callable[[Line], None]) -> Callable[[Line], None]:
