@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,21 +67,24 @@ class Hosting(pulumi.ComponentResource):
         api_key: pulumi.Input[Any] = None,
         regions: Sequence[pulumi.Input[str]] = (),
         replicas_ready: pulumi.Input[Any] = None,
+        found_out: Mapping[str, pulumi.Input[str]] | None = None,
     ) -> None:
         """For an endpoint that is made of a cloud's own resources. Without one of the native provider, the component's
-        outputs tell `takeover status` and the like what was asked for (takeover/engine/running.py reads them)."""
+        outputs tell `takeover status` and the like what was asked for (takeover/engine/running.py reads them). `found_out`
+        are options that are known only once something is made: which cluster it is."""
         self.url = pulumi.Output.from_input(url)
         self.protocol = pulumi.Output.from_input(protocol)
         self.api_key = pulumi.Output.from_input(api_key)
         self.regions = pulumi.Output.all(*regions)
         self.replicas_ready = pulumi.Output.from_input(replicas_ready)
         self.cold_start_measured_ms = pulumi.Output.from_input(None)
+        spec = args.spec.model_dump(mode="json", by_alias=True)
         self.register_outputs(
             {
                 "url": self.url,
                 "model": args.models[0].served_name,
                 "provider": args.tier.name,
                 "models": [model.model_dump(mode="json", by_alias=True) for model in args.models],
-                "spec": args.spec.model_dump(mode="json", by_alias=True),
+                "spec": {**spec, "options": {**spec["options"], **(found_out or {})}},
             }
         )

@@ -56,6 +56,8 @@ class EksVllm(Hosting):
             api_key=declared.key,
             regions=(options.region,),
             replicas_ready=declared.replicas_ready,
+            # So that `takeover scale` and the like change no other cluster that kubectl happens to point to.
+            found_out={"expectedCluster": place.facts.endpoint},
         )
 
 

@@ -1,14 +1,17 @@
 """What `takeover deploy` has put up, noted in the project's home before anything is made.
 
 One file for each endpoint, so that what a killed deployment began is found again although its outputs were never
-written: `<home>/deployed/<endpoint>.json` holds the provider and the path of the outputs file, and no secret.
+written: `<home>/deployed/<endpoint>.json` holds the provider, the path of the outputs file and what was asked for, and
+no secret.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from takeover.folders import full_disk_refused
 from takeover.home import home_dir
@@ -18,12 +21,17 @@ __all__ = ["Noted", "forget", "note", "noted", "noted_all"]
 
 @dataclass(frozen=True)
 class Noted:
-    """One deployment: the endpoint's name, its tier, the whole path of its outputs file, its kind of cluster."""
+    """One deployment: the endpoint's name, its tier, the whole path of its outputs file, its kind of cluster.
+
+    `spec` and `models` are what was asked for (EndpointSpec, TrainedModel), for providers that are `Knowing`.
+    """
 
     name: str
     provider: str
     outputs: str
     cluster: str | None = None
+    spec: Mapping[str, Any] | None = None
+    models: Sequence[Mapping[str, Any]] = ()
 
 
 def note(entry: Noted) -> None:

@@ -21,7 +21,7 @@ from takeover.naming import endpoint_name
 from takeover.outputs import EndpointOutputs, build_outputs, outputs_from_file, parse_outputs, save_outputs
 from takeover.planning import plan
 from takeover.providers import named_models, provider_for
-from takeover.providers._base import Endpoint, EndpointSpec, TrainedModel
+from takeover.providers._base import Endpoint, EndpointSpec, InferenceProvider, Knowing, TrainedModel
 from takeover.registry import is_address, parse_address, pull, resolve, trained
 from takeover.settings import Settings, parse_settings
 from takeover.tiers import tier
@@ -29,7 +29,7 @@ from takeover.tiers import tier
 if TYPE_CHECKING:
     from takeover.planning.fit import Fit
 
-__all__ = ["name_for", "put_up", "take_down"]
+__all__ = ["name_for", "provider_of", "put_up", "take_down"]
 
 
 def name_for(outputs: Path) -> str:
@@ -59,7 +59,8 @@ def put_up(
     models = named_models(provider, models, spec.options, cluster=cluster)
     before = _desk.noted(spec.name)
     _require_same_tier(before, provider, outputs)
-    _desk.note(_desk.Noted(spec.name, provider, str(outputs.resolve()), cluster))
+    asked = [model.model_dump(mode="json") for model in models]
+    _desk.note(_desk.Noted(spec.name, provider, str(outputs.resolve()), cluster, spec.model_dump(mode="json"), asked))
     try:
         endpoint = asyncio.run(provider_for(provider, cluster).deploy(models, spec))
     except Refused:
@@ -140,17 +141,24 @@ def _outputs(settings: Settings, models: tuple[TrainedModel, ...], endpoint: End
     return parse_outputs(plain, where="takeover deploy")
 
 
+def provider_of(entry: _desk.Noted | None, written: EndpointOutputs | None) -> InferenceProvider:
+    """The provider of what an outputs file stands for, told what was asked for (which cluster, which region).
+
+    Without a note by the file itself, and without either the one of this machine.
+    """
+    known = entry or written
+    provider = provider_for(known.provider, known.cluster) if known is not None else provider_for("local")
+    if entry is None or entry.spec is None or not isinstance(provider, Knowing):
+        return provider
+    models = tuple(TrainedModel.model_validate(model) for model in entry.models)
+    return provider.knowing(models, EndpointSpec.model_validate(entry.spec))
+
+
 def take_down(outputs: Path) -> bool:
     """Remove the endpoint of `outputs` and the file; False where there was nothing, which is a success too."""
     written, name = outputs_from_file(outputs) if outputs.exists() else None, name_for(outputs)
     entry = _desk.noted(name)
-    provider = (
-        provider_for(entry.provider, entry.cluster)
-        if entry
-        else provider_for(written.provider, written.cluster)
-        if written
-        else provider_for("local")
-    )
+    provider = provider_of(entry, written)
     endpoint = asyncio.run(provider.find(name))
     if endpoint is None and written is not None and ask_health(written.url)[0]:
         raise Refused(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from takeover.engine import _desk
-from takeover.engine.engineless import name_for
+from takeover.engine.engineless import name_for, provider_of
 from takeover.engine.project import open_project
 from takeover.engine.state import NotUp, read_state
 from takeover.errors import NotReady, Refused
@@ -70,8 +70,7 @@ def of_outputs(outputs: Path) -> Running:
     """The endpoint that an outputs file of `takeover deploy` stands for; Refused where there is no such file."""
     name = name_for(outputs)
     entry = _desk.noted(name)
-    known = entry if entry is not None else outputs_from_file(outputs)
-    provider = provider_for(known.provider, known.cluster)
+    provider = provider_of(entry, None if entry is not None else outputs_from_file(outputs))
     return Running(str(outputs), name, provider, f"takeover deploy --outputs {outputs} ...")
 
 

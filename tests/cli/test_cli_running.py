@@ -223,3 +223,27 @@ def test_a_stack_and_a_file_at_once_are_refused(command: str) -> None:
     number = ["1"] * (command == "scale")
     with pytest.raises(Refused, match=r"both given|one thing to look at"):
         run(command, *number, "--stack", "dev", *OF_FILE)
+
+
+@dataclass
+class Choosy(Cloud):
+    """A provider that must be told where its endpoint is: a cluster's context, a region."""
+
+    told: list[EndpointSpec] = field(default_factory=list)
+
+    def knowing(self, _models: tuple[TrainedModel, ...], spec: EndpointSpec) -> Choosy:
+        self.told.append(spec)
+        return self
+
+
+def test_what_was_asked_for_is_known_again_when_it_is_looked_at_and_taken_down(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choosy = Choosy(endpoints=cloud.endpoints)
+    for module in (engineless, running):
+        monkeypatch.setattr(module, "provider_for", lambda _name, _cluster=None: choosy)
+    run(*DEPLOY, "--option", "drainSeconds=10")
+    run("metrics", *OF_FILE)
+    run("destroy", *OF_FILE)
+    assert [spec.options["drainSeconds"] for spec in choosy.told] == [10, 10]
+    assert choosy.endpoints == {}
