@@ -69,9 +69,11 @@ class Hosting(pulumi.ComponentResource):
         replicas_ready: pulumi.Input[Any] = None,
         found_out: Mapping[str, pulumi.Input[str]] | None = None,
     ) -> None:
-        """For an endpoint that is made of a cloud's own resources. Without one of the native provider, the component's
-        outputs tell `takeover status` and the like what was asked for (takeover/engine/running.py reads them). `found_out`
-        are options that are known only once something is made: which cluster it is."""
+        """For an endpoint that is made of a cloud's own resources, with none of the native provider.
+
+        The component's outputs tell `takeover status` and the like what was asked for (takeover/engine/running.py reads
+        them). `found_out` are options that are known only once something is made: which cluster it is.
+        """
         self.url = pulumi.Output.from_input(url)
         self.protocol = pulumi.Output.from_input(protocol)
         self.api_key = pulumi.Output.from_input(api_key)
