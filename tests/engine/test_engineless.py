@@ -49,6 +49,7 @@ class Memory:
 @dataclass(frozen=True)
 class Artifact:
     path: Path
+    manifest: object = None  # the local tier has no GPU that it would have to fit on
 
     def trained_model(self) -> TrainedModel:
         return TrainedModel(
@@ -60,7 +61,7 @@ class Artifact:
 def memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Memory:
     provider = Memory()
     for module in ("engineless", "interrupted"):
-        monkeypatch.setattr(f"takeover.engine.{module}.provider_for", lambda _name: provider)
+        monkeypatch.setattr(f"takeover.engine.{module}.provider_for", lambda *_: provider)
     monkeypatch.setattr(engineless, "open_adapter", Artifact)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tone").mkdir()
