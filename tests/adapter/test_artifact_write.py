@@ -78,6 +78,7 @@ def test_the_trained_model_is_what_providers_deploy(trained: Trained) -> None:
         "path": str(trained.out),
         "base": "tiny",
         "rank": 2,
+        "source": "",
     }
 
 
