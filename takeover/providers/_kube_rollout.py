@@ -24,11 +24,15 @@ _RESTARTS_ENOUGH = 3
 
 @dataclass(frozen=True)
 class Rollout:
-    """`sentence` says how far it is; `failed` why it will not come to its end, "" while it may."""
+    """`sentence` says how far it is; `failed` why it will not come to its end, "" while it may.
+
+    `settles`: every pod is ready, the last one not yet for its `minReadySeconds`.
+    """
 
     is_done: bool
     sentence: str
     failed: str = ""
+    settles: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ def rollout_of(deployment: Object) -> Rollout:
         return Rollout(False, f"{name}: {updated} of {wanted} pods are of the new version")
     if status.get("replicas", 0) > updated:
         return Rollout(False, f"{name}: {status['replicas'] - updated} pods of the old version are ending")
+    if available < updated <= status.get("readyReplicas", 0):
+        return Rollout(False, f"{name}: {updated} of {updated} pods are ready, the last since a moment", settles=True)
     if available < updated:
         return Rollout(False, f"{name}: {available} of {updated} pods are ready")
     return Rollout(True, f"{name}: {available} of {wanted} pods are ready")

@@ -246,7 +246,7 @@ async def _ask(endpoint: Endpoint) -> None:
 async def _what_is_wrong(kube: Kube, workload: Object) -> str:
     """Why the newest version is not out and ready; "" when it is."""
     state = rollout_of(workload)
-    if state.is_done:
+    if state.is_done or state.settles:
         return ""
     reasons = await troubles(kube, workload, workload["metadata"]["namespace"])
     return "; ".join([state.failed or state.sentence, *(f"pod {each.pod}: {each.sentence}" for each in reasons[:2])])

@@ -1,13 +1,15 @@
 """A whole stack on a real control plane: the real engine, the real plugin of pulumi-kubernetes, `takeover up`.
 
-The plugin is on no registry: these run where `pulumi-resource-kubernetes` is on PATH, built outside of the tree from its
-public source. A user's Pulumi downloads it.
+The plugin is on no registry: these run where `pulumi-resource-kubernetes` is on PATH, built outside of the tree from
+its public source. A user's Pulumi downloads it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,7 +35,7 @@ STACK = """\
 config:
   takeover:hosting: {{environment: development, provider: dedicated-vllm, cluster: kubernetes}}
   takeover:adapter:
-    source: hf://acme/tone@{commit}
+    source: {source}
     digest: {digest}
   takeover:kubernetes:
     expectedCluster: {server}
@@ -55,9 +57,14 @@ class Stack:
 
     def use(self, adapter: Adapter) -> None:
         """The stack names it; it lies in the cache, as if it had been pulled before."""
-        kept = Path(self.environment["TAKEOVER_CACHE"]) / "adapters" / adapter.digest.removeprefix("sha256:")
-        shutil.copytree(adapter.path, kept, dirs_exist_ok=True)
-        text = STACK.format(commit="c" * 40, digest=adapter.digest, server=self.plane.url)
+        content = adapter.digest.removeprefix("sha256:")
+        source = f"hf://acme/tone@{content[:40]}"
+        kept = Path(self.environment["TAKEOVER_CACHE"]) / "adapters"
+        shutil.copytree(adapter.path, kept / content, dirs_exist_ok=True)
+        note = kept / "from" / f"{hashlib.sha256(source.encode()).hexdigest()[:32]}.json"
+        note.parent.mkdir(exist_ok=True)
+        note.write_text(json.dumps({"folder": content}))
+        text = STACK.format(source=source, digest=adapter.digest, server=self.plane.url)
         (self.root / "Pulumi.pods.yaml").write_text(text)
 
     def takeover(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -118,9 +125,11 @@ def test_a_stack_goes_up_changes_its_adapter_and_goes_down(stack: Stack, tmp_pat
         "kubernetes",
         first.digest,
     )
+    status = stack.takeover("status")
+    assert first.digest in status.stdout + status.stderr
     # Nothing is left to change, also after a look at the cluster.
     stack.takeover("refresh")
-    assert "no changes" in stack.takeover("preview").stderr.lower() + stack.takeover("preview").stdout.lower()
+    assert re.search(r"^preview pods: \d+ unchanged, \d+ s$", stack.takeover("preview").stderr, re.MULTILINE)
     stack.use(second)
     stack.takeover("up")
     (changed,) = stack.deployments()

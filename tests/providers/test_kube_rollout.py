@@ -48,6 +48,11 @@ CASES = [
         Rollout(False, "chat: 1 of 2 pods are ready"),
     ),
     Case(
+        "pods that are ready since a moment",
+        deployment(updatedReplicas=2, replicas=2, readyReplicas=2, availableReplicas=1),
+        Rollout(False, "chat: 2 of 2 pods are ready, the last since a moment", settles=True),
+    ),
+    Case(
         "all",
         deployment(updatedReplicas=2, replicas=2, availableReplicas=2),
         Rollout(True, "chat: 2 of 2 pods are ready"),
