@@ -82,7 +82,7 @@ def live_server(limits: Limits | None = None, *, dtype: str = "float32") -> Iter
     finally:
         engine.close()
         server.should_exit = True
-        thread.join(20)
+        thread.join(120)
         loop.close()
 
 

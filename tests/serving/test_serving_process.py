@@ -144,7 +144,8 @@ def test_a_server_that_is_stopped_while_it_loads_leaves_at_once(serve: Callable[
     served = serve()
     served.wait_for("loading")
     served.process.send_signal(signal.SIGTERM)
-    assert served.process.wait(30) == 0
+    # At once but for the import that holds the interpreter's lock; the machine may stall for half a minute.
+    assert served.process.wait(120) == 0
     assert not (folder / "server.json").exists()
 
 
