@@ -37,18 +37,20 @@ def tiers(
 
 
 def _print_matrix(records: list[Tier]) -> None:
+    """Two tables that fit a narrow terminal: what each tier is, and by its number there what it can."""
     from rich.table import Column, Table
-    from rich.text import Text
 
-    table = Table(Column("", no_wrap=True), *(record.row for record in records))
-    facts = [list(_facts(record)) for record in records]
-    answers = [[_word(record.supports[feature]) for record in records] for feature in Feature]
-    for same in zip(*facts, strict=True):
-        table.add_row(same[0][0], *(Text(value, overflow="fold") for _, value in same))
-    table.add_section()
-    for feature, words in zip(Feature, answers, strict=True):
-        table.add_row(feature.value, *words)
-    out.print(table, soft_wrap=False)
+    what = Table(
+        "", Column("tier", no_wrap=True), "kind", "environments", "cold start", Column("rank", justify="right")
+    )
+    for number, record in enumerate(records, 1):
+        kind, environments, cold_start, rank = (value for _, value in _facts(record))
+        what.add_row(str(number), record.row, kind, environments, cold_start, rank)
+    can = Table(Column("", no_wrap=True), *(str(number) for number, _ in enumerate(records, 1)))
+    for feature in Feature:
+        can.add_row(feature.value, *(_word(record.supports[feature]) for record in records))
+    out.print(what, soft_wrap=False)
+    out.print(can, soft_wrap=False)
 
 
 def _facts(record: Tier) -> Iterator[tuple[str, str]]:
