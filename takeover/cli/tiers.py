@@ -40,12 +40,10 @@ def _print_matrix(records: list[Tier]) -> None:
     """Two tables that fit a narrow terminal: what each tier is, and by its number there what it can."""
     from rich.table import Column, Table
 
-    what = Table(
-        "", Column("tier", no_wrap=True), "kind", "environments", "cold start", Column("rank", justify="right")
-    )
+    what = Table("", Column("tier", no_wrap=True), "kind", Column("environments", min_width=12), "cold start")
     for number, record in enumerate(records, 1):
-        kind, environments, cold_start, rank = (value for _, value in _facts(record))
-        what.add_row(str(number), record.row, kind, environments, cold_start, rank)
+        kind, environments, cold_start, *_ = (value for _, value in _facts(record))
+        what.add_row(str(number), record.row, kind, environments, cold_start)
     can = Table(Column("", no_wrap=True), *(str(number) for number, _ in enumerate(records, 1)))
     for feature in Feature:
         can.add_row(feature.value, *(_word(record.supports[feature]) for record in records))
