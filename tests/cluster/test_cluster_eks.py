@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster_ground import require_kinds
 from control_plane import ControlPlane
 from fakes.eks_stacks import FULL, MINIMAL, ON_SHARED, S3, hosting_args, serve_run, spec
 from kube_http import Answered
@@ -66,6 +67,7 @@ def ground(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def test_pods_and_ingress_are_taken_with_strict_validation(ground: ControlPlane, name: str) -> None:
     args = hosting_args(STACKS[name], S3, {"monitoring": "prometheus-operator"}, protect=True)
     written = manifests(serving_on_eks(args, eks_options(args)))
+    require_kinds(ground, *(manifest["apiVersion"] for manifest in written))
     taken = [ground.kube.apply(manifest, dry_run=True) for manifest in written]
     assert [each["kind"] for each in taken] == [manifest["kind"] for manifest in written]
 
