@@ -15,8 +15,8 @@ TakeoverError
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Callable, Iterable
+from typing import ClassVar, TypeVar
 
 __all__ = [
     "AuthError",
@@ -28,7 +28,10 @@ __all__ = [
     "Refused",
     "TakeoverError",
     "VendorError",
+    "collected",
 ]
+
+T = TypeVar("T")
 
 
 class TakeoverError(Exception):
@@ -87,6 +90,17 @@ class Refusals(Refused):
         found = tuple(mistakes)
         if found:
             raise cls(subject, found)
+
+
+def collected(mistakes: list[Refused], ask: Callable[[], T]) -> T | None:
+    """What `ask` gives, or None with all that it refused added to `mistakes`."""
+    try:
+        return ask()
+    except Refusals as several:
+        mistakes.extend(several.mistakes)
+    except Refused as error:
+        mistakes.append(error)
+    return None
 
 
 class AuthError(TakeoverError):

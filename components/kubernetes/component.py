@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -15,7 +13,7 @@ import pulumi_kubernetes as kubernetes
 from components.hosting import Hosting, HostingArgs
 from components.kubernetes.key import ApiKey, api_key_for
 from components.kubernetes.objects import declare
-from takeover.errors import Refusals, Refused
+from takeover.errors import Refusals, Refused, collected
 from takeover.kubernetes import Serving, flags_for, serving_for, url
 from takeover.kubernetes.words import sentences
 from takeover.providers._kube_access import Access, open_access
@@ -24,8 +22,6 @@ from takeover.providers._kube_place import require_cluster
 from takeover.settings._kubernetes import KubernetesOptions, parse_options
 
 __all__ = ["KubernetesVllm"]
-
-T = TypeVar("T")
 
 
 class KubernetesVllm(Hosting):
@@ -57,31 +53,20 @@ def _checked(args: HostingArgs, options: KubernetesOptions) -> tuple[ApiKey, Ser
     """What everything is made of; Refusals with all that is wrong with key, adapters and kubeconfig together."""
     target = args.settings.hosting.target_latency_ms if args.settings is not None else None
     mistakes: list[Refused] = []
-    key = _kept(mistakes, lambda: api_key_for(options, os.environ))
+    key = collected(mistakes, lambda: api_key_for(options, os.environ))
     mark = key.mark if key is not None else ""
-    serving = _kept(
+    serving = collected(
         mistakes,
         lambda: serving_for(
             args.models, args.spec, flags_for(args.models, args.spec), target_latency_ms=target, key_mark=mark
         ),
     )
-    access = _kept(mistakes, lambda: _expected_cluster(options))
+    access = collected(mistakes, lambda: _expected_cluster(options))
     Refusals.raise_if_any(f"the endpoint {args.spec.name}", mistakes)
     assert key is not None
     assert serving is not None
     assert access is not None
     return key, serving, access
-
-
-def _kept(mistakes: list[Refused], ask: Callable[[], T]) -> T | None:
-    """The value, or None with what was wrong added to `mistakes`."""
-    try:
-        return ask()
-    except Refusals as several:
-        mistakes.extend(several.mistakes)
-    except Refused as error:
-        mistakes.append(error)
-    return None
 
 
 def _expected_cluster(options: KubernetesOptions) -> Access:

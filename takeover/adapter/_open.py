@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from takeover.adapter._config import CONFIG, WEIGHTS, LoraConfig, config_base, parse_config, weight_mistakes
 from takeover.adapter._json import parse_object, render
 from takeover.adapter._manifest import MANIFEST, Manifest, parse_manifest
 from takeover.adapter._payload import hashes_of, layout_mistakes
-from takeover.errors import Refusals, Refused
+from takeover.errors import Refusals, Refused, collected
 from takeover.safetensors_header import read_header
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from takeover.providers._base import TrainedModel
 
 __all__ = ["Adapter", "open_adapter"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,7 @@ def open_adapter(path: Path | str, *, digest: str | None = None) -> Adapter:
     mistakes = list(layout_mistakes(folder))
     # A file that is missing or no plain file is named already, and nothing in such a folder is worth reading.
     Refusals.raise_if_any(f"the adapter {path} was refused", mistakes)
-    manifest = _keep(mistakes, lambda: parse_manifest((folder / MANIFEST).read_bytes(), f"{folder}/{MANIFEST}"))
+    manifest = collected(mistakes, lambda: parse_manifest((folder / MANIFEST).read_bytes(), f"{folder}/{MANIFEST}"))
     mistakes += _content_mistakes(folder, manifest)
     if manifest:
         mistakes += _other_digest(manifest, digest, f"{folder}/{MANIFEST}")
@@ -91,24 +87,13 @@ def _content_mistakes(folder: Path, manifest: Manifest | None) -> list[Refused]:
     """What is wrong with the payload; a file whose bytes were changed is named for that alone, the rest follows."""
     mistakes = list(_changed_files(folder, manifest)) if manifest else []
     changed = {Path(mistake.where).name for mistake in mistakes}
-    config = None if CONFIG in changed else _keep(mistakes, lambda: _read_config(folder))
-    tensors = None if WEIGHTS in changed else _keep(mistakes, lambda: read_header(folder / WEIGHTS))
+    config = None if CONFIG in changed else collected(mistakes, lambda: _read_config(folder))
+    tensors = None if WEIGHTS in changed else collected(mistakes, lambda: read_header(folder / WEIGHTS))
     if config and tensors is not None:
         mistakes += weight_mistakes(tensors, config, f"{folder}/{WEIGHTS}")
     if config and manifest:
         mistakes += _disagreements(manifest, config, f"{folder}/{MANIFEST}")
     return mistakes
-
-
-def _keep(mistakes: list[Refused], read: Callable[[], T]) -> T | None:
-    """The value, or None with what was wrong added to `mistakes`."""
-    try:
-        return read()
-    except Refusals as several:
-        mistakes.extend(several.mistakes)
-    except Refused as error:
-        mistakes.append(error)
-    return None
 
 
 def _read_config(folder: Path) -> LoraConfig:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from takeover.adapter import open_adapter
-from takeover.errors import Refusals, Refused
+from takeover.errors import Refusals, Refused, collected
 from takeover.modal_contract import KEY_FILE, AdapterRef, ContainerSettings, adapter_folder, fingerprint
 from takeover.providers._modal_options import cached_adapter
 from takeover.providers._modal_record import Record, decode, encode, kept_after
@@ -136,10 +136,6 @@ def _mistakes(adapter: AdapterRef) -> list[Refused]:
     if not folder.is_dir():
         fix = "Deploy from a machine that has it."
         return [Refused(f"{adapter.served_name} is neither in {folder} nor in the volume", fix=fix)]
-    try:
-        open_adapter(folder, digest=adapter.digest)
-    except Refusals as several:
-        return list(several.mistakes)
-    except Refused as error:
-        return [error]
-    return []
+    mistakes: list[Refused] = []
+    collected(mistakes, lambda: open_adapter(folder, digest=adapter.digest))
+    return mistakes
