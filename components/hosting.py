@@ -13,7 +13,6 @@ from takeover.providers._base import EndpointSpec, TrainedModel
 from takeover.tiers import Tier
 
 if TYPE_CHECKING:
-    from takeover.planning.fit import Fit
     from takeover.settings import Settings
 
 __all__ = ["Hosting", "HostingArgs"]
@@ -23,8 +22,8 @@ __all__ = ["Hosting", "HostingArgs"]
 class HostingArgs:
     """What to host: adapters on one base (the first is the default), as settled by the stack's settings.
 
-    `protect` is for what must not be deleted by mistake: the resource that is the endpoint. `fit` is how base and
-    adapters lie in the GPU's memory, None where the base's shape is not known. `settings` are the whole stack's.
+    `protect` is for what must not be deleted by mistake: the resource that is the endpoint. `settings` are the
+    whole stack's.
     """
 
     tier: Tier
@@ -32,7 +31,6 @@ class HostingArgs:
     spec: EndpointSpec
     protect: bool = False
     settings: Settings | None = None
-    fit: Fit | None = None
 
 
 class Hosting(pulumi.ComponentResource):

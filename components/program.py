@@ -6,6 +6,7 @@ Both doors run it: `pulumi up` through __main__.py, `takeover up` inline. Mistak
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from pulumi.runtime import config
 from components import component_for
 from components.hosting import HostingArgs
 from takeover.adapter import Adapter
-from takeover.errors import Refusals, Refused
+from takeover.errors import Refusals, Refused, collected
 from takeover.fitting import fit_of_stack, flags_of_fit
 from takeover.home import project_root
 from takeover.naming import endpoint_name
@@ -53,7 +54,7 @@ def program() -> None:
     spec = build_spec(settings, record, adapters[0].manifest.base, project=pulumi.get_project(), stack=stack, fit=fit)
     models = tuple(trained(source.source, adapter) for source, adapter in served)
     models = named_models(record.name, models, spec.options, cluster=record.cluster)
-    args = HostingArgs(record, models, spec, settings.hosting.is_protected, settings, fit)
+    args = HostingArgs(record, models, spec, settings.hosting.is_protected, settings)
     hosting = component_for(record)("hosting", args)
     endpoint = build_outputs(
         tier=record,
@@ -96,15 +97,12 @@ def open_adapters(settings: Settings, root: Path) -> list[Adapter]:
     Relative folders are those of the project's root. A registry that is out of reach, or wants another token, is an
     error of its own: nothing can be said of the adapters then.
     """
-    adapters: list[Adapter] = []
     mistakes: list[Refused] = []
-    for source in settings.adapter_sources:
-        try:
-            adapters.append(open_source(source.source, digest=source.digest, root=root, say=pulumi.log.info))
-        except Refusals as several:
-            mistakes += several.mistakes
-        except Refused as error:
-            mistakes.append(error)
+    opened = [
+        collected(mistakes, partial(open_source, source.source, digest=source.digest, root=root, say=pulumi.log.info))
+        for source in settings.adapter_sources
+    ]
+    adapters = [adapter for adapter in opened if adapter is not None]
     if not mistakes:
         mistakes += check_against_tier(settings, [adapter.manifest for adapter in adapters])
     Refusals.raise_if_any(f"the adapters of the stack {settings.stack}", mistakes)

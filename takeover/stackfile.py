@@ -60,27 +60,24 @@ def edit_adapter(text: str, *, source: str, digest: str, where: str, keep: bool 
 
 def _present(text: str, wanted: dict[str, str], where: str) -> dict[str, str]:
     """The adapter that the text names, as far as it does."""
-    config = _read(text, where).get("config")
+    _, before = _read(text, where)
+    config = before.get("config") if isinstance(before, dict) else None
     adapter = config.get(_ADAPTER) if isinstance(config, dict) else None
     return {key: str(adapter[key]) for key in wanted if key in adapter} if isinstance(adapter, dict) else {}
 
 
-def _read(text: str, where: str) -> dict[str, Any]:
+def _read(text: str, where: str) -> tuple[Node | None, Any]:
+    """Where everything stands, and what it says; Refused for no YAML."""
     try:
-        before = YAML(typ="safe").load(text) or {}
+        return YAML(typ="rt").compose(text), YAML(typ="safe").load(text) or {}
     except YAMLError as error:
         raise Refused("this is no readable YAML", why=str(error), where=where) from None
-    return before if isinstance(before, dict) else {}
 
 
 def _edit_key(text: str, key: str, wanted: dict[str, str], where: str) -> str:
     """The text with `source` and `digest` under `key`, whatever else stands there."""
     newline = "\r\n" if "\r\n" in text else "\n"
-    try:
-        root = YAML(typ="rt").compose(text)
-        before = YAML(typ="safe").load(text) or {}
-    except YAMLError as error:
-        raise Refused("this is no readable YAML", why=str(error), where=where) from None
+    root, before = _read(text, where)
     config = _value(root, "config")
     if not isinstance(before, dict) or not isinstance(before.get("config") or {}, dict):
         raise _by_hand(where, wanted, "It holds no mapping `config`.")

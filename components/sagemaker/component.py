@@ -30,7 +30,7 @@ class SageMaker(Hosting):
         args, serving = serving_of(args)
         super().__init__("takeover:hosting:SageMaker", name, {}, opts)
         target_ms = args.settings.hosting.target_latency_ms if args.settings else None
-        for sentence in sentences(serving, target_ms, is_reckoned=args.fit is not None):
+        for sentence in sentences(serving, target_ms, is_reckoned=bool(args.spec.flags)):
             (pulumi.log.warn if sentence.startswith("warning: ") else pulumi.log.info)(sentence)
         region = aws.Provider(
             f"{serving.name}-aws",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from takeover.engine.doctor import Case
-    from takeover.settings import Settings
 
 __all__ = ["aws_account", "aws_tools", "ec2_quota", "kubernetes_cluster", "kubernetes_tools", "sagemaker_quota"]
 
@@ -40,18 +39,10 @@ def kubernetes_tools(_case: Case) -> Found:
     return _installed("what speaks to Kubernetes", "kubernetes", "pulumi_kubernetes")
 
 
-def _settings(case: Case) -> Settings | None:
-    from takeover.engine.project import stack_file
-    from takeover.home import project_root
-    from takeover.settings import settings_from_stack_file
-
-    return settings_from_stack_file(stack_file(project_root(), case.stack)) if case.stack is not None else None
-
-
 def _region(case: Case) -> str:
     from takeover.providers._sagemaker_place import region_of
 
-    settings = _settings(case)
+    settings = case.settings
     chosen = (settings.sagemaker or settings.eks) if settings is not None else None
     return region_of({"region": chosen.region if chosen is not None else None})
 
@@ -69,7 +60,7 @@ def sagemaker_quota(case: Case) -> Found:
     """How many instances of the stack's type the account may have for endpoints."""
     from takeover.providers._sagemaker_quota import look_at_quota
 
-    settings = _settings(case)
+    settings = case.settings
     if settings is None or settings.sagemaker is None:
         return "note", "which instance is wanted, a stack says", "takeover doctor --stack STACK"
     options = settings.sagemaker
@@ -82,18 +73,16 @@ def ec2_quota(case: Case) -> Found:
     """How many vCPUs of GPU machines the account may run, against those of the stack's nodes."""
     from takeover.planning.hardware import instance_named
     from takeover.providers._sagemaker_api import Api
+    from takeover.providers._sagemaker_quota import listed_quota
 
-    settings = _settings(case)
+    settings = case.settings
     options = settings.eks if settings is not None else None
     if options is None or options.instance_type is None:
         return "note", "which machines are wanted, a stack says", "takeover doctor --stack STACK"
     name = _EC2_QUOTAS.get((options.instance_type[0], options.capacity_type))
     if name is None:
         return "note", f"{options.capacity_type} machines have no quota of this kind", ""
-    quotas = asyncio.run(
-        Api(options.region).all_pages("service-quotas", "list_service_quotas", "Quotas", ServiceCode="ec2")
-    )
-    found = next((int(quota["Value"]) for quota in quotas if quota.get("QuotaName") == name), None)
+    found = asyncio.run(listed_quota(Api(options.region), "list_service_quotas", "ec2", name))
     if found is None:
         return "note", f"Service Quotas does not name {name}", f"Look for it there, in {options.region}."
     needed = options.nodes.max * instance_named(options.instance_type).vcpus
@@ -109,7 +98,7 @@ def kubernetes_cluster(case: Case) -> Found:
     from takeover.providers._kube_api import opened
     from takeover.providers._kube_place import require_cluster
 
-    settings = _settings(case)
+    settings = case.settings
     options = settings.kubernetes if settings is not None else None
 
     async def ask() -> str:

@@ -13,12 +13,15 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from takeover.engine import _cloud_checks as clouds
 from takeover.errors import TakeoverError
 from takeover.home import home_dir, project_root
 from takeover.tiers import Tier, tier
+
+if TYPE_CHECKING:
+    from takeover.settings import Settings
 
 __all__ = ["CHECKS", "Case", "Check", "Finding", "examine", "tier_of_stack"]
 
@@ -28,10 +31,11 @@ _GB = 10**9
 
 @dataclass(frozen=True)
 class Case:
-    """Whom to examine: a stack and its tier, or (None, None) the machine, with whatever its variables name."""
+    """Whom to examine: a stack with its tier and what it says, or without them the machine, by its variables."""
 
     stack: str | None = None
     tier: Tier | None = None
+    settings: Settings | None = None
 
     def needs(self, row: str) -> bool:
         return self.tier is not None and self.tier.row == row
@@ -69,8 +73,8 @@ def tier_of_stack(stack: str) -> Case:
     from takeover.engine.project import stack_file
     from takeover.settings import settings_from_stack_file
 
-    hosting = settings_from_stack_file(stack_file(project_root(), stack)).hosting
-    return Case(stack, tier(hosting.provider, hosting.cluster))
+    settings = settings_from_stack_file(stack_file(project_root(), stack))
+    return Case(stack, tier(settings.hosting.provider, settings.hosting.cluster), settings)
 
 
 def examine(case: Case, checks: Sequence[Check] | None = None) -> list[Finding]:

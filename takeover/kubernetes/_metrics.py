@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from takeover.kubernetes._engine import served_base
 from takeover.kubernetes.serving import Serving
+from takeover.providers._metrics import SGLANG, VLLM
+from takeover.providers._metrics import MetricNames as Counted
 
 __all__ = ["MetricNames", "engine_metrics", "scope", "summed"]
 
@@ -28,24 +30,31 @@ class MetricNames:
     answer_tokens: str
 
 
+def _with(counted: Counted, running: str, kv_cache: str, between_two: str) -> MetricNames:
+    """What `takeover metrics` reads too, by the names there."""
+    return MetricNames(
+        waiting=counted.queue,
+        running=running,
+        kv_cache=kv_cache,
+        until_first=counted.to_first,
+        between_two=between_two,
+        prompt_tokens=counted.prompt_tokens,
+        answer_tokens=counted.completion_tokens,
+    )
+
+
 _METRICS: Mapping[str, MetricNames] = {
-    "vllm": MetricNames(
-        waiting="vllm:num_requests_waiting",
+    "vllm": _with(
+        VLLM,
         running="vllm:num_requests_running",
         kv_cache="vllm:kv_cache_usage_perc",
-        until_first="vllm:time_to_first_token_seconds",
         between_two="vllm:inter_token_latency_seconds",
-        prompt_tokens="vllm:prompt_tokens_total",
-        answer_tokens="vllm:generation_tokens_total",
     ),
-    "sglang": MetricNames(
-        waiting="sglang:num_queue_reqs",
+    "sglang": _with(
+        SGLANG,
         running="sglang:num_running_reqs",
         kv_cache="sglang:token_usage",
-        until_first="sglang:time_to_first_token_seconds",
         between_two="sglang:inter_token_latency_seconds",
-        prompt_tokens="sglang:prompt_tokens_total",
-        answer_tokens="sglang:generation_tokens_total",
     ),
 }
 

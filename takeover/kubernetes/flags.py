@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from takeover.planning.fit import VllmFlags, lora_rank_for
+from takeover.planning.fit import MOST_SLOTS, VllmFlags, lora_rank_for
 from takeover.planning.hardware import gpu_named
 from takeover.providers._base import EndpointSpec, TrainedModel
 from takeover.settings._kubernetes import parse_options
 
 __all__ = ["flags_for"]
 
-_MOST_SLOTS = 8
 _UTILIZATION = 0.9  # vLLM's own default
 _BATCHED_TOKENS = 2048
 
@@ -22,7 +21,7 @@ def flags_for(models: tuple[TrainedModel, ...], spec: EndpointSpec) -> VllmFlags
     sequences = max(4 * options.concurrency, 16)
     return VllmFlags(
         max_lora_rank=lora_rank_for(max(model.rank for model in models)),
-        max_loras=min(len(models), _MOST_SLOTS),
+        max_loras=min(len(models), MOST_SLOTS),
         max_cpu_loras=len(models),
         max_model_len=options.context_length,
         max_num_seqs=sequences,

@@ -29,6 +29,7 @@ __all__ = [
     "GPUS",
     "INSTANCES",
     "LORA_RANKS",
+    "MOST_SLOTS",
     "BaseShape",
     "Engine",
     "Fit",
@@ -48,7 +49,7 @@ __all__ = [
 ]
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # vllm 0.32.0, config/lora.py: MaxLoRARanks
-_MOST_SLOTS = 8  # adapters of one batch; the rest wait in the machine's memory and are swapped in
+MOST_SLOTS = 8  # adapters of one batch; the rest wait in the machine's memory and are swapped in
 _LARGEST_LORA_VOCAB = 258048  # vllm 0.32.0, lora/layers/logits_processor.py
 
 
@@ -77,7 +78,7 @@ def fit(shape: BaseShape, load: Load, gpu: Gpu, gpus: int = 1, engine: Engine | 
     parallel = _tensor_parallel(shape, gpus)
     chosen = _chosen_engine(load, gpu, engine)
     rank = lora_rank_for(load.rank) if load.adapters else 0
-    slots = min(load.adapters, _MOST_SLOTS)
+    slots = min(load.adapters, MOST_SLOTS)
     fixed = _fixed_terms(shape, gpu, parallel, chosen, rank, slots)
     available = int(gpu.memory_gib * GIB * chosen.gpu_memory_utilization)
     step = chosen.batched_tokens(gpu)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from takeover.providers._sagemaker_api import Api
 
-__all__ = ["look_at_quota", "quota_of"]
+__all__ = ["listed_quota", "look_at_quota", "quota_of"]
 
 Level = Literal["good", "note", "problem"]
 
@@ -19,11 +19,16 @@ async def quota_of(api: Api, instance_type: str) -> int | None:
     """The quota, None where Service Quotas has none of that name."""
     name = f"{instance_type} for endpoint usage"
     for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
-        quotas = await api.all_pages("service-quotas", operation, "Quotas", ServiceCode="sagemaker", MaxResults=100)
-        found = next((quota for quota in quotas if quota.get("QuotaName") == name), None)
+        found = await listed_quota(api, operation, "sagemaker", name)
         if found is not None:
-            return int(found["Value"])
+            return found
     return None
+
+
+async def listed_quota(api: Api, operation: str, service: str, name: str) -> int | None:
+    """One quota of a service by its name, None where the operation lists none."""
+    quotas = await api.all_pages("service-quotas", operation, "Quotas", ServiceCode=service, MaxResults=100)
+    return next((int(quota["Value"]) for quota in quotas if quota.get("QuotaName") == name), None)
 
 
 def look_at_quota(region: str, instance_type: str, most: int, *, by_fleets: bool) -> tuple[Level, str, str]:
