@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from fakes.kube_api import FakeKube
 
-from takeover.engine.doctor import CHECKS, Case, Finding, examine
+from takeover.engine.doctor import CHECKS, Case, Finding, examine, tier_of_stack
 from takeover.providers._sagemaker_api import Api
 from takeover.tiers import tier
 
 ROOT = Path(__file__).parents[2]
-EKS = tier("dedicated-vllm", "eks")
 PODS = tier("dedicated-vllm", "kubernetes")
 G = "Running On-Demand G and VT instances"
 
@@ -63,7 +62,7 @@ def test_the_quota_of_gpu_machines_is_told_in_vcpus(
         return {"Quotas": [{"QuotaName": name, "Value": value} for name, value in quota.quotas.items()]}
 
     monkeypatch.setattr(Api, "_call", call)
-    found = finding("quota of GPU machines", Case("eks", EKS))
+    found = finding("quota of GPU machines", tier_of_stack("eks"))
     assert found.level == quota.level
     assert quota.said in f"{found.said} {found.fix}"
 
@@ -76,7 +75,7 @@ def test_whose_credentials_they_are_is_told_with_the_stack_s_region(
         return {"Arn": "arn:aws:iam::123456789012:user/me"}
 
     monkeypatch.setattr(Api, "_call", call)
-    found = finding("AWS account", Case("sagemaker", tier("sagemaker")))
+    found = finding("AWS account", tier_of_stack("sagemaker"))
     assert (found.level, found.said) == (
         "good",
         "the credentials are arn:aws:iam::123456789012:user/me's, in us-east-1",
@@ -98,7 +97,7 @@ def test_a_stack_on_another_cluster_than_the_kubeconfig_s_is_told(
 ) -> None:
     with FakeKube() as kube:
         monkeypatch.setenv("KUBECONFIG", str(kube.kubeconfig(tmp_path)))
-        found = finding("Kubernetes cluster", Case("kubernetes", PODS))
+        found = finding("Kubernetes cluster", tier_of_stack("kubernetes"))
     assert found.level == "problem"
     assert "203.0.113.10:6443" in f"{found.said} {found.fix}"
 

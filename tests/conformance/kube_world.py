@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from fakes.canned import canned
 from fakes.kube_api import TOKEN, FakeKube
-from pydantic import SecretStr
-from world_defaults import AsMade
+from world_defaults import AsMade, canned_endpoint
 
 from takeover.providers import _http
 from takeover.providers._base import Endpoint, EndpointSpec, TrainedModel
@@ -53,12 +51,8 @@ class KubeWorld(AsMade):
     def next_start_dies(self, words: str) -> None:
         self.kube.pods.dies = [words]
 
-    @contextmanager
-    def answering(self, status: int | None, body: str, headers: Mapping[str, str]) -> Iterator[Endpoint]:
-        with canned(status, body, headers) as root:
-            yield Endpoint(
-                id="x", name="x", provider="dedicated-vllm", url=f"{root}/v1", models=("a@1",), api_key=SecretStr(SHOWN)
-            )
+    def answering(self, status: int | None, body: str, headers: Mapping[str, str]) -> AbstractContextManager[Endpoint]:
+        return canned_endpoint("dedicated-vllm", SHOWN, status, body, headers)
 
     def violations(self) -> list[str]:
         return self.kube.violations

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from fakes.canned import canned
 from fakes.vllm_server import KEY, VllmCluster
-from pydantic import SecretStr
-from world_defaults import AsMade
+from world_defaults import AsMade, canned_endpoint
 
 from takeover.providers._base import Endpoint
 
@@ -43,12 +41,8 @@ class VllmWorld(AsMade):
     def next_start_dies(self, words: str) -> None:
         self.cluster.failing_loads = words
 
-    @contextmanager
-    def answering(self, status: int | None, body: str, headers: Mapping[str, str]) -> Iterator[Endpoint]:
-        with canned(status, body, headers) as root:
-            yield Endpoint(
-                id="x", name="x", provider="dedicated-vllm", url=f"{root}/v1", models=("a@1",), api_key=SecretStr(SHOWN)
-            )
+    def answering(self, status: int | None, body: str, headers: Mapping[str, str]) -> AbstractContextManager[Endpoint]:
+        return canned_endpoint("dedicated-vllm", SHOWN, status, body, headers)
 
     def violations(self) -> list[str]:
         return self.cluster.violations

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
 import psutil
 import pytest
 from fakes.artifacts import make_adapter
-from fakes.canned import canned
 from fakes.modal_server import TOKEN_SECRET, FakeModal
 from kube_world import EksWorld, KubeWorld
-from pydantic import SecretStr
 from sagemaker_world import SageMakerWorld
 from vllm_world import VllmWorld
-from world_defaults import AsMade
+from world_defaults import AsMade, canned_endpoint
 
 from takeover.adapter import open_adapter
 from takeover.providers._base import Endpoint, EndpointSpec, TrainedModel
@@ -101,12 +99,8 @@ class LocalWorld(AsMade):
     def next_start_dies(self, words: str) -> None:
         self.monkeypatch.setenv("TAKEOVER_FAKE_DIES", words)
 
-    @contextmanager
-    def answering(self, status: int | None, body: str, headers: Mapping[str, str]) -> Iterator[Endpoint]:
-        with canned(status, body, headers) as root:
-            yield Endpoint(
-                id="x", name="x", provider="local", url=f"{root}/v1", models=("a@1",), api_key=SecretStr(KEY)
-            )
+    def answering(self, status: int | None, body: str, headers: Mapping[str, str]) -> AbstractContextManager[Endpoint]:
+        return canned_endpoint("local", KEY, status, body, headers)
 
     def violations(self) -> list[str]:
         logs = self.home.glob("endpoints/*/server.log")
@@ -146,12 +140,8 @@ class ModalWorld(AsMade):
     def next_start_dies(self, words: str) -> None:
         self.modal.web.dies = [words]
 
-    @contextmanager
-    def answering(self, status: int | None, body: str, headers: Mapping[str, str]) -> Iterator[Endpoint]:
-        with canned(status, body, headers) as root:
-            yield Endpoint(
-                id="x", name="x", provider="modal", url=f"{root}/v1", models=("a@1",), api_key=SecretStr(KEY)
-            )
+    def answering(self, status: int | None, body: str, headers: Mapping[str, str]) -> AbstractContextManager[Endpoint]:
+        return canned_endpoint("modal", KEY, status, body, headers)
 
     def violations(self) -> list[str]:
         return self.modal.violations

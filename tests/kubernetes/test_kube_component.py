@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.kubeconfig import KUBECONFIG, SERVER
 from fakes.pulumi_recorder import Recorded, Run, compare, record
 from kube_servings import GIVEN, NAME, NO_PLATFORM, Given, trained
 
@@ -22,16 +23,7 @@ from takeover.kubernetes.words import role_of
 from takeover.tiers import tier
 
 REWRITE = os.environ.get("TAKEOVER_REWRITE") == "1"
-SERVER = "https://203.0.113.10:6443"
 KEY = "a-key-that-nobody-may-see-0123456789"
-KUBECONFIG = """\
-apiVersion: v1
-kind: Config
-current-context: prod
-clusters: [{name: prod, cluster: {server: "https://203.0.113.10:6443"}}]
-contexts: [{name: prod, context: {cluster: prod, user: me}}]
-users: [{name: me, user: {token: not-a-real-token}}]
-"""
 
 
 @pytest.fixture(autouse=True)

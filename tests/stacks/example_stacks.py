@@ -14,6 +14,8 @@ from unittest.mock import patch
 
 import pulumi
 from fakes.artifacts import make_adapter
+from fakes.eks_stacks import SHARED, outputs
+from fakes.kubeconfig import KUBECONFIG
 from fakes.pulumi_recorder import Run, record
 
 from components import program as programs
@@ -27,37 +29,13 @@ NAMES = sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path 
 BASE = "hub:meta-llama/Llama-3.1-8B-Instruct@0e9e39f249a16976918f6564b8830bc894c89659"
 # What the stack of the shared cluster exports (components/eks/facts.py), and what AWS adds to what is made.
 _CLUSTER = {
-    "schemaVersion": 1,
-    "name": "shared",
-    "version": "1.35",
+    **SHARED,
     "region": "us-east-1",
-    "cidr": "10.64.0.0/16",
-    "endpoint": "https://shared.eks.example",
-    "certificateAuthority": "Q0E=",
-    "vpcId": "vpc-shared",
-    "securityGroup": "sg-shared",
     "privateSubnets": {f"us-east-1{zone}": [f"subnet-{zone}"] for zone in "abc"},
-    "publicSubnets": ["subnet-pa", "subnet-pb"],
-    "nodeRole": "arn:aws:iam::123456789012:role/shared-node",
-    "instanceProfile": "shared-node",
     "autoscaler": "karpenter",
-    "ami": "al2023",
 }
 _ADDED: Mapping[str, Any] = {
-    "aws:eks/cluster:Cluster": lambda name, inputs: {
-        "endpoint": f"https://{name}.eks.example",
-        "certificateAuthority": {"data": "Q0E="},
-        "vpcConfig": {**inputs["vpcConfig"], "clusterSecurityGroupId": "sg-cluster", "vpcId": "vpc"},
-    },
-    "aws:eks/nodeGroup:NodeGroup": lambda name, _: {
-        "resources": [{"autoscalingGroups": [{"name": f"eks-{name}"}], "remoteAccessSecurityGroupId": ""}]
-    },
-    "aws:ec2/eip:Eip": lambda name, _: {"allocationId": f"eipalloc-{name}"},
-    "aws:ec2/launchTemplate:LaunchTemplate": lambda _name, _inputs: {"latestVersion": 1},
-    "aws:kms/key:Key": lambda name, _: {"keyId": f"key-{name}"},
-    "aws:sqs/queue:Queue": lambda name, _: {"url": f"https://sqs.example/{name}"},
-    "aws:iam/role:Role": lambda name, _: {"name": f"{name}-made"},
-    "aws:iam/instanceProfile:InstanceProfile": lambda name, _: {"name": f"{name}-made"},
+    **outputs(_CLUSTER),
     "aws:s3/bucket:Bucket": lambda name, _: {"bucket": f"{name}-made"},
     "aws:sagemaker/endpoint:Endpoint": lambda name, inputs: {"name": inputs.get("name", f"{name}-made")},
     "aws:sagemaker/model:Model": lambda name, _: {"name": f"{name}-made"},
@@ -67,17 +45,8 @@ _ADDED: Mapping[str, Any] = {
         "model": "m",
         "regions": [],
     },
-    "pulumi:pulumi:StackReference": lambda name, _: {"name": name, "outputs": {"cluster": _CLUSTER}},
 }
 _CALLS = {"aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "123456789012", "arn": "a", "userId": "u"}}
-_KUBECONFIG = """\
-apiVersion: v1
-kind: Config
-current-context: prod
-clusters: [{name: prod, cluster: {server: "https://203.0.113.10:6443"}}]
-contexts: [{name: prod, context: {cluster: prod, user: me}}]
-users: [{name: me, user: {token: not-a-real-token}}]
-"""
 
 
 def adapters_of(settings: Settings, folder: Path) -> list[Adapter]:
@@ -98,7 +67,7 @@ def run_stack(name: str, folder: Path, *, changes: Mapping[str, str] | None = No
     """The program on `Pulumi.<name>.yaml`, with other texts for some of its keys."""
     raw = {**raw_from_stack_file(FOLDER / f"Pulumi.{name}.yaml"), **(changes or {})}
     kubeconfig = folder / "kubeconfig"
-    kubeconfig.write_text(_KUBECONFIG)
+    kubeconfig.write_text(KUBECONFIG)
 
     def program() -> None:
         pulumi.runtime.set_all_config({f"{NAMESPACE}:{key}": text for key, text in raw.items()})
